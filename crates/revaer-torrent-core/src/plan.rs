@@ -1,0 +1,143 @@
+//! The planner: what is wanted of one torrent, what the engine has, and what to do next.
+//!
+//! Pure, and called again after every action and every change, so the happy path, the crash and the missed
+//! notification are the same code.
+
+use crate::{RateLimits, Wanted};
+
+/// What the record wants, as far as the engine is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desired {
+    /// Whether it should run.
+    pub wanted: Wanted,
+    /// It has failed and waits for the operator: it stays as it is.
+    pub failed: bool,
+    /// Whether the .torrent is stored durably.
+    pub has_metainfo: bool,
+    /// The version of the selection.
+    pub selection_version: u64,
+    /// Its own caps.
+    pub limits: RateLimits,
+    /// Its content lies on a volume that is away, or is being worked on: it must not be a member.
+    pub withheld: bool,
+}
+
+/// Whether the engine has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// It is not a member of the session.
+    Out,
+    /// It is.
+    In,
+}
+
+/// What the engine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether it is a member of the session.
+    pub membership: Membership,
+    /// It has made a .torrent from a magnet's info dictionary.
+    pub offers_metainfo: bool,
+    /// The selection in force.
+    pub selection_version: Option<u64>,
+    /// The caps in force.
+    pub limits: RateLimits,
+}
+
+/// One thing to do; the loop does it and plans again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: what is wanted is what is.
+    Nothing,
+    /// Make it a member.
+    Add,
+    /// Store the .torrent that the engine offers.
+    StoreMetainfo,
+    /// Put the selection in force.
+    Select,
+    /// Put the caps in force.
+    SetLimits,
+    /// Take it out of the session, keeping everything.
+    Unload,
+    /// Take it out for good, delete what has to go, and end the tombstone.
+    Remove,
+}
+
+/// What to do next about one torrent.
+pub fn plan(desired: &Desired, observed: &Observed) -> Action {
+    match (desired.wanted, observed.membership) {
+        (Wanted::Removed { .. }, _) => Action::Remove,
+        (Wanted::Stopped, Membership::In) => Action::Unload,
+        (Wanted::Stopped, Membership::Out) => Action::Nothing,
+        (Wanted::Running, Membership::In) if desired.withheld || desired.failed => Action::Unload,
+        (Wanted::Running, Membership::Out) if desired.withheld || desired.failed => Action::Nothing,
+        (Wanted::Running, Membership::Out) => Action::Add,
+        (Wanted::Running, Membership::In) => plan_member(desired, observed),
+    }
+}
+
+fn plan_member(desired: &Desired, observed: &Observed) -> Action {
+    if !desired.has_metainfo {
+        if observed.offers_metainfo {
+            return Action::StoreMetainfo;
+        }
+    } else if observed.selection_version != Some(desired.selection_version) {
+        return Action::Select;
+    }
+    if observed.limits == desired.limits { Action::Nothing } else { Action::SetLimits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUNNING: Desired = Desired {
+        wanted: Wanted::Running,
+        failed: false,
+        has_metainfo: true,
+        selection_version: 1,
+        limits: RateLimits { download: None, upload: None },
+        withheld: false,
+    };
+    const MEMBER: Observed = Observed {
+        membership: Membership::In,
+        offers_metainfo: false,
+        selection_version: Some(1),
+        limits: RateLimits { download: None, upload: None },
+    };
+    const OUT: Observed = Observed { membership: Membership::Out, ..MEMBER };
+
+    #[test]
+    fn a_running_torrent_is_made_a_member_once() {
+        assert_eq!(plan(&RUNNING, &OUT), Action::Add);
+        assert_eq!(plan(&RUNNING, &MEMBER), Action::Nothing);
+    }
+
+    #[test]
+    fn content_waits_until_the_metainfo_is_stored_and_the_selection_is_in_force() {
+        let magnet = Desired { has_metainfo: false, ..RUNNING };
+        let fetched = Observed { offers_metainfo: true, selection_version: None, ..MEMBER };
+        assert_eq!(plan(&magnet, &Observed { offers_metainfo: false, ..fetched }), Action::Nothing);
+        assert_eq!(plan(&magnet, &fetched), Action::StoreMetainfo);
+        assert_eq!(plan(&RUNNING, &fetched), Action::Select);
+    }
+
+    #[test]
+    fn a_stopped_failed_or_withheld_torrent_is_no_member() {
+        for desired in [
+            Desired { wanted: Wanted::Stopped, ..RUNNING },
+            Desired { failed: true, ..RUNNING },
+            Desired { withheld: true, ..RUNNING },
+        ] {
+            assert_eq!(plan(&desired, &MEMBER), Action::Unload);
+            assert_eq!(plan(&desired, &OUT), Action::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_tombstone_is_removed_whether_it_is_a_member_or_not() {
+        let tombstone = Desired { wanted: Wanted::Removed { delete_data: true }, ..RUNNING };
+        assert_eq!(plan(&tombstone, &MEMBER), Action::Remove);
+        assert_eq!(plan(&tombstone, &OUT), Action::Remove);
+    }
+}
