@@ -1,0 +1,231 @@
+//! The read model: every torrent in memory, ordered as lists show them.
+//!
+//! One writer (the ledger) changes it after its commits; readers take a short lock and clone what they need.
+//! Nothing waits while the lock is held.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use revaer_torrent_core::{InfoHashV1, InfoHashV2, InfoHashes, StateKind, TorrentId};
+use time::OffsetDateTime;
+
+use crate::{Filter, Live, TorrentRecord, TorrentView};
+
+type ListKey = Reverse<(OffsetDateTime, TorrentId)>;
+
+#[derive(Debug, Default)]
+struct Model {
+    entries: HashMap<TorrentId, TorrentView>,
+    /// Newest first; tombstones are not in it.
+    order: BTreeMap<ListKey, TorrentId>,
+    v1: HashMap<InfoHashV1, TorrentId>,
+    v2: HashMap<InfoHashV2, TorrentId>,
+    /// Content roots, tombstones included.
+    roots: BTreeMap<PathBuf, TorrentId>,
+    states: HashMap<StateKind, u64>,
+    loaded: u64,
+}
+
+/// A change of the model, made after the database has it.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// The record is new or different.
+    Put(Arc<TorrentRecord>),
+    /// What is not stored has changed.
+    Live(TorrentId, Live),
+    /// The record is gone.
+    Gone(TorrentId),
+}
+
+/// The place in a list after which the next page begins: immutable, so that no row is repeated or missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the last torrent of the page was added.
+    pub added_at: OffsetDateTime,
+    /// Its id.
+    pub id: TorrentId,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Newest first.
+    pub torrents: Vec<TorrentView>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Cursor>,
+}
+
+/// How many torrents are in which state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Per state, in the contract's order; all states are listed.
+    pub by_state: Vec<(StateKind, u64)>,
+    /// Members of the engine's session.
+    pub loaded: u64,
+}
+
+/// The read model. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    model: Arc<RwLock<Model>>,
+}
+
+impl Catalog {
+    /// A model of `records`, as they come from the database at start.
+    pub fn new(records: Vec<TorrentRecord>) -> Self {
+        let catalog = Self::default();
+        catalog.commit(records.into_iter().map(|record| Change::Put(Arc::new(record))));
+        catalog
+    }
+
+    /// A torrent that is not a tombstone.
+    pub fn get(&self, id: TorrentId) -> Option<TorrentView> {
+        self.get_any(id).filter(|view| !view.record.is_tombstone())
+    }
+
+    /// A torrent, also when it is being removed.
+    pub fn get_any(&self, id: TorrentId) -> Option<TorrentView> {
+        self.read(|model| model.entries.get(&id).cloned())
+    }
+
+    /// The torrent, not a tombstone, that has one of the hashes.
+    pub fn by_info_hash(&self, hashes: &InfoHashes) -> Option<TorrentId> {
+        self.read(|model| {
+            let v1 = hashes.v1.and_then(|hash| model.v1.get(&hash));
+            v1.or_else(|| hashes.v2.and_then(|hash| model.v2.get(&hash))).copied()
+        })
+    }
+
+    /// The torrent whose content root is `root`, lies beneath it, or holds it. Tombstones count.
+    pub fn path_owner(&self, root: &Path) -> Option<TorrentId> {
+        self.read(|model| {
+            let above = root.ancestors().find_map(|ancestor| model.roots.get(ancestor));
+            let beneath = || {
+                model
+                    .roots
+                    .range::<Path, _>((Bound::Excluded(root), Bound::Unbounded))
+                    .next()
+                    .filter(|(path, _)| path.starts_with(root))
+                    .map(|(_, id)| id)
+            };
+            above.or_else(beneath).copied()
+        })
+    }
+
+    /// At most `limit` torrents after `after` that match. Costs the page, plus what the filter passes over.
+    pub fn page(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Page {
+        self.read(|model| {
+            let from = after.map_or(Bound::Unbounded, |cursor| {
+                Bound::Excluded(Reverse((cursor.added_at, cursor.id)))
+            });
+            let mut matching = model
+                .order
+                .range((from, Bound::Unbounded))
+                .filter_map(|(_, id)| model.entries.get(id))
+                .filter(|view| filter.matches(view));
+            let torrents: Vec<_> = matching.by_ref().take(limit).cloned().collect();
+            let next = matching.next().and(torrents.last()).map(|view| Cursor {
+                added_at: view.record.added_at,
+                id: view.record.id,
+            });
+            Page { torrents, next }
+        })
+    }
+
+    /// Every id, tombstones included.
+    pub fn ids(&self) -> Vec<TorrentId> {
+        self.read(|model| model.entries.keys().copied().collect())
+    }
+
+    /// How many torrents are in which state; kept as they change, so it costs nothing.
+    pub fn counts(&self) -> Counts {
+        self.read(|model| Counts {
+            by_state: StateKind::ALL
+                .into_iter()
+                .map(|kind| (kind, model.states.get(&kind).copied().unwrap_or(0)))
+                .collect(),
+            loaded: model.loaded,
+        })
+    }
+
+    /// Makes changes visible, all at once. Only the ledger calls this, after its commit.
+    pub fn commit(&self, changes: impl IntoIterator<Item = Change>) {
+        let mut model = self.model.write().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match change {
+                Change::Put(record) => model.put(record),
+                Change::Live(id, live) => model.set_live(id, live),
+                Change::Gone(id) => {
+                    model.take(id);
+                }
+            }
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
+        look(&self.model.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Model {
+    fn put(&mut self, record: Arc<TorrentRecord>) {
+        let live = match self.take(record.id) {
+            Some(before) => Live { kind: record.last.kind, ..before.live },
+            None => Live::from_record(&record),
+        };
+        if let Some(content) = &record.placement.content {
+            self.roots.insert(content.root(), record.id);
+        }
+        if !record.is_tombstone() {
+            self.order.insert(Reverse((record.added_at, record.id)), record.id);
+            if let Some(hash) = record.info_hashes.v1 {
+                self.v1.insert(hash, record.id);
+            }
+            if let Some(hash) = record.info_hashes.v2 {
+                self.v2.insert(hash, record.id);
+            }
+            self.count(&live, true);
+        }
+        self.entries.insert(record.id, TorrentView { record, live });
+    }
+
+    fn set_live(&mut self, id: TorrentId, live: Live) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut entry.live, live);
+        if !entry.record.is_tombstone() {
+            self.count(&before, false);
+            self.count(&live, true);
+        }
+    }
+
+    fn take(&mut self, id: TorrentId) -> Option<TorrentView> {
+        let view = self.entries.remove(&id)?;
+        if let Some(content) = &view.record.placement.content {
+            self.roots.remove(&content.root());
+        }
+        if !view.record.is_tombstone() {
+            self.order.remove(&Reverse((view.record.added_at, id)));
+            if let Some(hash) = view.record.info_hashes.v1 {
+                self.v1.remove(&hash);
+            }
+            if let Some(hash) = view.record.info_hashes.v2 {
+                self.v2.remove(&hash);
+            }
+            self.count(&view.live, false);
+        }
+        Some(view)
+    }
+
+    fn count(&mut self, live: &Live, more: bool) {
+        let state = self.states.entry(live.kind).or_default();
+        *state = if more { *state + 1 } else { state.saturating_sub(1) };
+        if live.loaded {
+            self.loaded = if more { self.loaded + 1 } else { self.loaded.saturating_sub(1) };
+        }
+    }
+}
