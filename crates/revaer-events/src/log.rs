@@ -1,0 +1,93 @@
+//! The ring in memory, shared by all readers, and the head that wakes them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use revaer_telemetry::Metrics;
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use crate::{Envelope, EventFilter, Subscription};
+
+/// How many events are kept in memory: at a thousand a second, eight seconds of slowness cost a reader nothing.
+const RING: usize = 8_192;
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    events: VecDeque<Arc<Envelope>>,
+    /// Everything up to this number is in the database only.
+    evicted_through: u64,
+}
+
+impl Ring {
+    pub(crate) const fn evicted_through(&self) -> u64 {
+        self.evicted_through
+    }
+
+    /// Events after `after`, oldest first. The numbers rise, so the start is found by bisection.
+    pub(crate) fn after(&self, after: u64) -> impl Iterator<Item = &Arc<Envelope>> {
+        let start = self.events.partition_point(|one| one.id <= after);
+        self.events.range(start..)
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    ring: RwLock<Ring>,
+    head: watch::Sender<u64>,
+    pool: PgPool,
+    metrics: Metrics,
+}
+
+/// The event log as readers and the ledger see it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct EventLog {
+    shared: Arc<Shared>,
+}
+
+impl EventLog {
+    /// A log whose past, up to `newest`, is in the database.
+    pub fn new(pool: PgPool, newest: u64, metrics: Metrics) -> Self {
+        let ring = Ring { events: VecDeque::with_capacity(RING), evicted_through: newest };
+        let (head, _) = watch::channel(newest);
+        Self { shared: Arc::new(Shared { ring: RwLock::new(ring), head, pool, metrics }) }
+    }
+
+    /// The newest number.
+    pub fn newest(&self) -> u64 {
+        *self.shared.head.borrow()
+    }
+
+    /// Makes events visible, in the order of their numbers. Only the ledger calls this, after its commit.
+    pub fn publish(&self, events: Vec<Envelope>) {
+        let Some(newest) = events.last().map(|one| one.id) else { return };
+        {
+            let mut ring = self.shared.ring.write().unwrap_or_else(PoisonError::into_inner);
+            for event in events {
+                self.shared.metrics.event_emitted(event.event.kind());
+                if ring.events.len() == RING
+                    && let Some(oldest) = ring.events.pop_front()
+                {
+                    ring.evicted_through = oldest.id;
+                }
+                ring.events.push_back(Arc::new(event));
+            }
+        }
+        self.shared.head.send_replace(newest);
+    }
+
+    /// A reader of what comes after `after`; `None`: of what comes from now on.
+    pub fn subscribe(&self, after: Option<u64>, filter: EventFilter) -> Subscription {
+        Subscription::new(self.clone(), self.shared.head.subscribe(), after, filter)
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.shared.pool
+    }
+
+    pub(crate) fn with_ring<T>(&self, look: impl FnOnce(&Ring) -> T) -> T {
+        look(&self.shared.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

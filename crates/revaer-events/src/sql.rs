@@ -1,0 +1,125 @@
+//! The tables `events` and `event_log_state`.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::{Envelope, Event};
+
+/// Leases `block` numbers and returns the last of them.
+pub(crate) async fn lease(connection: &mut PgConnection, block: u64) -> Result<u64, sqlx::Error> {
+    let through = sqlx::query_scalar!(
+        "UPDATE event_log_state SET leased_through = leased_through + $1 RETURNING leased_through",
+        i64::try_from(block).unwrap_or(i64::MAX)
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(unsigned(through))
+}
+
+/// Stores lifecycle events; `progress` is left out.
+pub async fn events_insert(connection: &mut PgConnection, events: &[Envelope]) -> Result<(), sqlx::Error> {
+    let durable: Vec<&Envelope> = events.iter().filter(|one| one.event.is_durable()).collect();
+    if durable.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = durable.iter().map(|one| signed(one.id)).collect();
+    let times: Vec<OffsetDateTime> = durable.iter().map(|one| one.at).collect();
+    let kinds: Vec<String> = durable.iter().map(|one| one.event.kind().to_owned()).collect();
+    let torrents: Vec<Option<uuid::Uuid>> =
+        durable.iter().map(|one| one.event.torrent().map(revaer_torrent_core::TorrentId::as_uuid)).collect();
+    let requests: Vec<Option<String>> = durable.iter().map(|one| one.request_id.clone()).collect();
+    let payloads = durable
+        .iter()
+        .map(|one| serde_json::to_value(&one.event))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query!(
+        "INSERT INTO events (id, at, kind, torrent_id, request_id, payload)
+         SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::uuid[], $5::text[], $6::jsonb[])",
+        &ids,
+        &times,
+        &kinds,
+        &torrents as &[Option<uuid::Uuid>],
+        &requests as &[Option<String>],
+        &payloads
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Lifecycle events after `after`, oldest first, at most `limit`.
+pub(crate) async fn events_after(
+    connection: &mut PgConnection,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Envelope>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT id, at, request_id, payload FROM events WHERE id > $1 ORDER BY id LIMIT $2",
+        signed(after),
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let event: Event =
+                serde_json::from_value(row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Ok(Envelope { id: unsigned(row.id), at: row.at, request_id: row.request_id, event })
+        })
+        .collect()
+}
+
+/// The number up to which retention has dropped events.
+pub(crate) async fn pruned_through(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    sqlx::query_scalar!("SELECT pruned_through FROM event_log_state")
+        .fetch_one(connection)
+        .await
+        .map(unsigned)
+}
+
+/// Drops the oldest events that are before `before` or exceed `most` rows, at most 5,000 at a time. Returns how many.
+pub async fn events_prune(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+    most: u64,
+) -> Result<u64, sqlx::Error> {
+    let dropped = sqlx::query_scalar!(
+        r#"WITH bound AS (SELECT id FROM events ORDER BY id DESC OFFSET $2 LIMIT 1),
+                dropped AS (DELETE FROM events WHERE id IN (
+                    SELECT id FROM events
+                    WHERE at < $1 OR id <= (SELECT id FROM bound)
+                    ORDER BY id LIMIT 5000) RETURNING id),
+                moved AS (UPDATE event_log_state
+                          SET pruned_through = greatest(pruned_through, (SELECT max(id) FROM dropped))
+                          WHERE EXISTS (SELECT FROM dropped))
+           SELECT count(*) AS "count!" FROM dropped"#,
+        before,
+        signed(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(unsigned(dropped))
+}
+
+/// The settings revision up to which `settings_changed` has been logged.
+pub async fn settings_revision(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("SELECT settings_revision FROM event_log_state").fetch_one(connection).await
+}
+
+/// Remembers that `settings_changed` has been logged up to `revision`.
+pub async fn settings_revision_put(connection: &mut PgConnection, revision: i64) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE event_log_state SET settings_revision = $1", revision)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Numbers stay below 2^53, by a CHECK of the table.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,144 @@
+//! A reader: a position in the log. Behind the ring it reads pages of the durable log, then the ring.
+//!
+//! Nothing is buffered for a reader, so nothing is lost between replay and live, and nothing grows while it is slow:
+//! what it loses by slowness is `progress`, which the durable log never had.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::watch;
+
+use crate::{Envelope, EventFilter, EventLog, sql};
+
+const PAGE: i64 = 256;
+
+/// What a reader is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// The next event that passes its filter.
+    Event(Arc<Envelope>),
+    /// What it asked for is no longer there, or lies in the future: it has to list again. Live follows.
+    Gap {
+        /// The position it asked for.
+        requested: u64,
+        /// The oldest position that can be asked for.
+        oldest: u64,
+        /// The newest number: its position from here on.
+        newest: u64,
+    },
+}
+
+/// The durable log cannot be read now; the reader's position is kept, so it can go on later.
+#[derive(Debug, thiserror::Error)]
+#[error("the event log cannot be read: the database does not answer")]
+pub struct SubscriptionError(#[source] sqlx::Error);
+
+/// A reader's position.
+#[derive(Debug)]
+pub struct Subscription {
+    log: EventLog,
+    head: watch::Receiver<u64>,
+    filter: EventFilter,
+    position: u64,
+    /// Asked for and not yet judged against retention.
+    unjudged: bool,
+    /// A page of the durable log that is being handed out.
+    page: VecDeque<Arc<Envelope>>,
+}
+
+impl Subscription {
+    pub(crate) fn new(
+        log: EventLog,
+        head: watch::Receiver<u64>,
+        after: Option<u64>,
+        filter: EventFilter,
+    ) -> Self {
+        let position = after.unwrap_or_else(|| *head.borrow());
+        Self { log, head, filter, position, unjudged: after.is_some(), page: VecDeque::new() }
+    }
+
+    /// Everything up to here has been handed out or does not pass the filter: a keep-alive may say so.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next item; waits for it. Safe to drop and call again: the position moves only when an item is returned.
+    pub async fn next(&mut self) -> Result<Item, SubscriptionError> {
+        if let Some(gap) = self.judge().await? {
+            return Ok(gap);
+        }
+        loop {
+            if let Some(event) = self.page.pop_front() {
+                self.position = event.id;
+                if self.filter.matches(&event.event) {
+                    return Ok(Item::Event(event));
+                }
+                continue;
+            }
+            if self.log.with_ring(crate::log::Ring::evicted_through) > self.position {
+                self.read_page().await?;
+                continue;
+            }
+            if let Some(event) = self.next_in_ring() {
+                return Ok(Item::Event(event));
+            }
+            let position = self.position;
+            // The sender lives as long as the log that this reader holds.
+            if self.head.wait_for(|newest| *newest > position).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn judge(&mut self) -> Result<Option<Item>, SubscriptionError> {
+        if !self.unjudged {
+            return Ok(None);
+        }
+        let newest = *self.head.borrow();
+        let pruned = async {
+            let mut connection = self.log.pool().acquire().await?;
+            sql::pruned_through(&mut connection).await
+        };
+        let oldest = pruned.await.map_err(SubscriptionError)?;
+        self.unjudged = false;
+        if self.position >= oldest && self.position <= newest {
+            return Ok(None);
+        }
+        let gap = Item::Gap { requested: self.position, oldest, newest };
+        self.position = newest;
+        Ok(Some(gap))
+    }
+
+    /// Fills the page. An empty one means that the durable log has nothing up to the ring's begin.
+    async fn read_page(&mut self) -> Result<(), SubscriptionError> {
+        let evicted = self.log.with_ring(crate::log::Ring::evicted_through);
+        let read = async {
+            let mut connection = self.log.pool().acquire().await?;
+            sql::events_after(&mut connection, self.position, PAGE).await
+        };
+        let events = read.await.map_err(SubscriptionError)?;
+        // What the ring still holds is read from the ring, where `progress` is too.
+        self.page = events.into_iter().filter(|one| one.id <= evicted).map(Arc::new).collect();
+        if self.page.is_empty() {
+            self.position = evicted;
+        }
+        Ok(())
+    }
+
+    fn next_in_ring(&mut self) -> Option<Arc<Envelope>> {
+        let (filter, position) = (&self.filter, self.position);
+        let (found, seen) = self.log.with_ring(|ring| {
+            let mut seen = position;
+            if ring.evicted_through() > position {
+                // It has been overtaken since it looked: the durable log has what it misses.
+                return (None, seen);
+            }
+            let found = ring.after(position).find(|one| {
+                seen = one.id;
+                filter.matches(&one.event)
+            });
+            (found.cloned(), seen)
+        });
+        self.position = seen;
+        found
+    }
+}
