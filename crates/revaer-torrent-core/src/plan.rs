@@ -14,6 +14,8 @@ pub struct Desired {
     pub failed: bool,
     /// Whether the .torrent is stored durably.
     pub has_metainfo: bool,
+    /// Whether its content has been given a place.
+    pub has_path: bool,
     /// The version of the selection.
     pub selection_version: u64,
     /// Its own caps.
@@ -38,6 +40,8 @@ pub struct Observed {
     pub membership: Membership,
     /// It has made a .torrent from a magnet's info dictionary.
     pub offers_metainfo: bool,
+    /// It was added from what is stored now, with the place that its content has now.
+    pub in_place: bool,
     /// The selection in force.
     pub selection_version: Option<u64>,
     /// The caps in force.
@@ -53,6 +57,8 @@ pub enum Action {
     Add,
     /// Store the .torrent that the engine offers.
     StoreMetainfo,
+    /// Give its content a place that no other torrent's content has.
+    AssignPath,
     /// Put the selection in force.
     Select,
     /// Put the caps in force.
@@ -71,6 +77,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Action {
         (Wanted::Stopped, Membership::Out) => Action::Nothing,
         (Wanted::Running, Membership::In) if desired.withheld || desired.failed => Action::Unload,
         (Wanted::Running, Membership::Out) if desired.withheld || desired.failed => Action::Nothing,
+        (Wanted::Running, _) if desired.has_metainfo && !desired.has_path => Action::AssignPath,
         (Wanted::Running, Membership::Out) => Action::Add,
         (Wanted::Running, Membership::In) => plan_member(desired, observed),
     }
@@ -81,6 +88,8 @@ fn plan_member(desired: &Desired, observed: &Observed) -> Action {
         if observed.offers_metainfo {
             return Action::StoreMetainfo;
         }
+    } else if !observed.in_place {
+        return Action::Unload;
     } else if observed.selection_version != Some(desired.selection_version) {
         return Action::Select;
     }
@@ -95,6 +104,7 @@ mod tests {
         wanted: Wanted::Running,
         failed: false,
         has_metainfo: true,
+        has_path: true,
         selection_version: 1,
         limits: RateLimits { download: None, upload: None },
         withheld: false,
@@ -102,6 +112,7 @@ mod tests {
     const MEMBER: Observed = Observed {
         membership: Membership::In,
         offers_metainfo: false,
+        in_place: true,
         selection_version: Some(1),
         limits: RateLimits { download: None, upload: None },
     };
@@ -115,11 +126,18 @@ mod tests {
 
     #[test]
     fn content_waits_until_the_metainfo_is_stored_and_the_selection_is_in_force() {
-        let magnet = Desired { has_metainfo: false, ..RUNNING };
+        let magnet = Desired { has_metainfo: false, has_path: false, ..RUNNING };
         let fetched = Observed { offers_metainfo: true, selection_version: None, ..MEMBER };
         assert_eq!(plan(&magnet, &Observed { offers_metainfo: false, ..fetched }), Action::Nothing);
         assert_eq!(plan(&magnet, &fetched), Action::StoreMetainfo);
+        assert_eq!(plan(&Desired { has_path: false, ..RUNNING }, &fetched), Action::AssignPath);
         assert_eq!(plan(&RUNNING, &fetched), Action::Select);
+    }
+
+    #[test]
+    fn a_magnet_whose_plain_path_is_taken_is_added_again_elsewhere() {
+        let misplaced = Observed { in_place: false, selection_version: None, ..MEMBER };
+        assert_eq!(plan(&RUNNING, &misplaced), Action::Unload);
     }
 
     #[test]
