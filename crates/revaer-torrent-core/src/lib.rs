@@ -25,7 +25,7 @@ pub use limits::RateLimits;
 pub use magnet::{MAX_MAGNET_BYTES, Magnet, MagnetError};
 pub use metainfo::{ContentFile, Metainfo};
 pub use plan::{Action, Desired, Membership, Observed, plan};
-pub use selection::{FilePriority, SelectionError, SelectionRules};
+pub use selection::{FilePriority, MAX_GLOB_BYTES, MAX_GLOBS, SelectionError, SelectionRules};
 pub use state::{EngineState, StateKind, Transfer, derive_kind};
 pub use torrent::{ContentPath, Source, Wanted};
 pub use units::{Bytes, BytesPerSecond};
