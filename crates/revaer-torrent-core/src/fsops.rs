@@ -195,6 +195,14 @@ pub trait FsOpsControl: Send + Sync {
     /// `report` is called at most a few times a second.
     fn run(&self, job: Job, report: Box<dyn Fn(JobReport) + Send + Sync>) -> BoxFuture<'_, JobOutcome>;
 
+    /// Tells a torrent's job, if one runs, to stop at its next checkpoint. It ends as [`JobOutcome::Interrupted`].
+    fn cancel(&self, torrent: TorrentId);
+
+    /// Removes what an unfinished job of a torrent left beneath `library_root` (work directory and journal), for a
+    /// torrent that is being removed. A finished entry and its journal stay. Safe to repeat; never called while
+    /// the torrent's job runs.
+    fn discard(&self, torrent: TorrentId, library_root: PathBuf) -> BoxFuture<'_, Result<(), DeletionError>>;
+
     /// Deletes a torrent's own files and the directories that this leaves empty. Safe to repeat.
     fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<DeletionOutcome, DeletionError>>;
 }
