@@ -1,7 +1,7 @@
 //! Payloads: the same bytes for the same name, on every machine, without a file in the repository.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -81,23 +81,24 @@ impl Payload {
 
 /// `size` bytes of a generator seeded by `seed`; no two blocks are alike.
 fn fill(path: &Path, size: u64, seed: &str) -> Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut out = File::create(path)?;
     // FNV-1a over the seed, then SplitMix64.
     let mut state = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
+    let mut buffer = vec![0_u8; 1 << 20];
     let mut left = size;
     while left > 0 {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^= word >> 31;
-        let bytes = word.to_le_bytes();
-        let take = usize::try_from(left.min(8))?;
-        out.write_all(&bytes[..take])?;
+        let take = usize::try_from(left.min(1 << 20))?;
+        for word in buffer[..take.next_multiple_of(8)].chunks_exact_mut(8) {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = state;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+        }
+        out.write_all(&buffer[..take])?;
         left -= take as u64;
     }
-    out.flush()?;
     Ok(())
 }

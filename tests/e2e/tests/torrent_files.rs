@@ -46,7 +46,9 @@ async fn all_valid_files_together_are_accepted_or_duplicates_and_share_no_path()
     let mut server = Server::start_with(options, &json!({})).await?;
     let mut accepted = BTreeSet::new();
     for (name, bytes) in corpus("valid")? {
-        let answer = server.api.upload(&bytes, &json!({})).await?;
+        // What names a host beyond this machine is not started: no test speaks to the outside.
+        let paused = bytes.windows(3).any(|window| window == b"://");
+        let answer = server.api.upload(&bytes, &json!({ "paused": paused })).await?;
         if answer.status == 409 {
             let problem = answer.expect_problem(409, "duplicate-torrent").with_context(|| name.clone())?;
             let existing =
