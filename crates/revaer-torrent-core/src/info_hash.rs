@@ -98,3 +98,6 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ impl Layout {
         Bytes(verified)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,6 @@ pub fn derive_kind(wanted: Wanted, transfer: Transfer) -> Kind {
         Some(EngineState::Downloading | EngineState::Finished | EngineState::Seeding) => Kind::Downloading,
     }
 }
+
+#[cfg(test)]
+mod tests;
