@@ -1,0 +1,29 @@
+//! Why this instance may not write.
+
+/// The instance lock or the epoch speaks against this instance.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstanceError {
+    /// Another server uses the database: exit code 3.
+    #[error("the database is in use by {by}: stop that server, or use another database")]
+    Held {
+        /// The other server.
+        by: String,
+    },
+    /// Another server has taken over while the database was out of reach: exit code 3.
+    #[error("{by} has taken over the database: this server stops writing and ends")]
+    Superseded {
+        /// The other server.
+        by: String,
+    },
+    /// The lock was lost with its connection, and is taken again as soon as the database answers.
+    #[error("the connection that holds the instance lock is lost: nothing is written until it is back")]
+    Lost,
+    /// The database refused or was not reached.
+    #[error("can not check who uses the database")]
+    Database {
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}

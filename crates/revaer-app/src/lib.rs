@@ -1,0 +1,8 @@
+//! The server as a library: what `main.rs` composes, and what the tests of this crate drive directly.
+
+pub mod child;
+pub mod datadir;
+pub mod healthcheck;
+pub mod options;
+pub mod postgres;
+pub mod instance;
