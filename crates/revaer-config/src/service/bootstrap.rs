@@ -1,0 +1,145 @@
+//! The start: secret key, missing rows, first snapshot.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock},
+};
+
+use revaer_telemetry::{Component, Health};
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::{BootstrapOptions, ConfigService, Hashing, Shared, load, run_blocking};
+use crate::{
+    error::{ConfigError, Fault},
+    field::Section,
+    keyring::{KeyFile, SecretKey},
+    profile::{AppProfile, EngineProfile, FsPolicy, Mode},
+    snapshot::ConfigSnapshot,
+    sql::{
+        history, secrets,
+        settings::{self, Rows},
+    },
+};
+
+/// The sealed secret that proves the secret key.
+pub(crate) const PROBE: &str = "revaer.probe";
+/// How far back the history is searched for a document that still holds.
+const HISTORY_DEPTH: i64 = 100;
+
+impl ConfigService {
+    /// Opens the settings of a migrated database: reads or makes the secret key, makes the documents that do not
+    /// exist yet, and reads the first snapshot. Where the stored rows break a rule, the last good ones of the
+    /// history are in force and `config_watcher` is degraded.
+    pub async fn bootstrap(
+        pool: PgPool,
+        options: BootstrapOptions,
+        health: Health,
+    ) -> Result<Self, ConfigError> {
+        let key_file = KeyFile::new(options.key_file);
+        let reader = key_file.clone();
+        let loaded = run_blocking(move || reader.load_or_create()).await;
+        let (secret_key, made) =
+            loaded.unwrap_or(Err(ConfigError::Crypto { operation: "reading the secret key file" }))?;
+        let secret_key = Arc::new(secret_key);
+
+        create_missing(&pool, &options.data_dir).await?;
+        let rows = settings::read_all(&pool, secret_key.id()).await?;
+        let snapshot = first_snapshot(&pool, rows, &secret_key, &health).await?;
+        report_key(&pool, &snapshot, &secret_key, &key_file, made, &health).await?;
+        let shared = Shared {
+            pool,
+            health,
+            key_file,
+            secret_key: RwLock::new(secret_key),
+            published: watch::Sender::new(Arc::new(snapshot)),
+            writers: Semaphore::new(1),
+            hashing: Hashing::new(),
+            wake: Notify::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+async fn create_missing(pool: &PgPool, data_dir: &Path) -> Result<(), ConfigError> {
+    let data_dir = normal(data_dir)?;
+    let below = |name: &str| format!("{}/{name}", data_dir.trim_end_matches('/'));
+    let mut transaction = pool.begin().await?;
+    settings::begin_change(&mut transaction, "revaer-app", None).await?;
+    settings::create_missing(&mut transaction, &below("resume"), &below("downloads"), &below("library"))
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The data directory as the rules for paths want it.
+fn normal(data_dir: &Path) -> Result<String, ConfigError> {
+    let unusable = || ConfigError::DataDir { path: data_dir.to_owned() };
+    let absolute = std::path::absolute(data_dir).map_err(|_| unusable())?;
+    // Gathered from its parts, without a slash at the end.
+    let gathered: PathBuf = absolute.components().collect();
+    let text = gathered.to_str().ok_or_else(unusable)?;
+    crate::shape::path(text).map_err(|_| unusable())?;
+    Ok(text.to_owned())
+}
+
+async fn first_snapshot(
+    pool: &PgPool,
+    mut rows: Rows,
+    secret_key: &Arc<SecretKey>,
+    health: &Health,
+) -> Result<ConfigSnapshot, ConfigError> {
+    let mut broken = None;
+    for section in Section::ALL {
+        let row = match section {
+            Section::App => &mut rows.app,
+            Section::Engine => &mut rows.engine,
+            Section::Fs => &mut rows.fs,
+        };
+        let Err(ConfigError::InvalidStored { fault }) = check(section, row.as_ref()) else { continue };
+        let candidates = history::last_rows(pool, section.name(), HISTORY_DEPTH).await?;
+        *row = candidates.into_iter().find(|candidate| check(section, Some(candidate)).is_ok());
+        broken.get_or_insert(fault);
+    }
+    if let Some(Fault { pointer, message }) = broken {
+        let reason = format!(
+            "the stored settings break a rule at {pointer} ({message}); the last good ones are in force"
+        );
+        health.degrade(Component::ConfigWatcher, reason);
+    }
+    load::snapshot_of(rows, Arc::clone(secret_key))
+}
+
+fn check(section: Section, row: Option<&Value>) -> Result<(), ConfigError> {
+    match section {
+        Section::App => load::profile_of::<AppProfile>(section, row).map(drop),
+        Section::Engine => load::profile_of::<EngineProfile>(section, row).map(drop),
+        Section::Fs => load::profile_of::<FsPolicy>(section, row).map(drop),
+    }
+}
+
+/// Says so where the secret key is not the one that the secrets were sealed with.
+async fn report_key(
+    pool: &PgPool,
+    snapshot: &ConfigSnapshot,
+    secret_key: &SecretKey,
+    key_file: &KeyFile,
+    made: bool,
+    health: &Health,
+) -> Result<(), ConfigError> {
+    if snapshot.app.mode == Mode::Setup {
+        return Ok(());
+    }
+    let probe = secrets::secret_read(pool, PROBE).await?;
+    if probe.is_some_and(|sealed| secret_key.open(PROBE, &sealed).is_some()) {
+        return Ok(());
+    }
+    let what = if made { "was missing and made anew" } else { "is not the one the secrets were sealed with" };
+    let reason = format!(
+        "the secret key file {} {what}: sealed secrets can not be opened, and API keys are slow the first time; restore it from a backup",
+        key_file.path().display()
+    );
+    health.degrade(Component::ApiKeys, reason);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The transaction of a change: under the lock, read again, compare, write only what differs.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::{ChangeContext, ConfigService, load, prepare::PreparedKeys};
+use crate::{
+    changeset::{Changeset, KeyChange, KeyUpsert, SecretChange},
+    error::ConfigError,
+    field::Section,
+    judge::Documents,
+    keyring::SecretKey,
+    snapshot::{ConfigSnapshot, RateLimit},
+    sql::{keys, secrets, settings},
+};
+
+/// How often a transaction that the database broke off is tried again.
+const RETRIES: usize = 3;
+
+/// An open change: nobody else can change settings until it ends.
+pub(super) struct OpenChange {
+    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) current: ConfigSnapshot,
+}
+
+impl ConfigService {
+    /// Takes the lock and reads the settings under it.
+    pub(super) async fn open_change(&self, context: &ChangeContext) -> Result<OpenChange, ConfigError> {
+        let mut transaction = self.shared.pool.begin().await?;
+        settings::begin_change(&mut transaction, &context.actor, context.request_id.as_deref()).await?;
+        let current = self.read(&mut transaction, &self.secret_key()).await?;
+        Ok(OpenChange { transaction, current })
+    }
+
+    pub(super) async fn read(
+        &self,
+        connection: &mut PgConnection,
+        secret_key: &Arc<SecretKey>,
+    ) -> Result<ConfigSnapshot, ConfigError> {
+        let rows = settings::read_all(connection, secret_key.id()).await?;
+        load::snapshot_of(rows, Arc::clone(secret_key))
+    }
+
+    /// Names the transaction that is in the way, where a wait for it ended in vain.
+    pub(super) async fn explain(&self, error: ConfigError) -> ConfigError {
+        if !matches!(error, ConfigError::Locked { .. }) {
+            return error;
+        }
+        match settings::find_blocker(&self.shared.pool).await {
+            Ok(blocker) => ConfigError::Locked { blocker },
+            Err(_) => error,
+        }
+    }
+}
+
+/// Whether a failed transaction is worth another try, the `attempt`th having failed.
+pub(super) fn is_worth_retrying(error: &ConfigError, attempt: usize) -> bool {
+    let ConfigError::Failed(source) = error else { return false };
+    let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // Serialization failure and deadlock.
+    attempt < RETRIES && matches!(code.as_deref(), Some("40001" | "40P01"))
+}
+
+/// Writes what differs, and returns the sections that did.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    current: &ConfigSnapshot,
+    changeset: &Changeset,
+    prepared: &PreparedKeys,
+    secret_key: &SecretKey,
+) -> Result<BTreeSet<&'static str>, ConfigError> {
+    let mut sections = BTreeSet::new();
+    let documents = Documents::of(current);
+    let differing = documents.differing(&changeset.changes);
+    for section in Section::ALL {
+        let own: Vec<_> = differing.iter().copied().filter(|change| change.section == section).collect();
+        if !own.is_empty() {
+            settings::update_section(connection, section, &own).await?;
+            sections.insert(section.name());
+        }
+    }
+    for change in &changeset.keys {
+        if write_key(connection, current, change, prepared, secret_key).await? {
+            sections.insert("api_keys");
+        }
+    }
+    for change in &changeset.secrets {
+        if write_secret(connection, change, secret_key).await? {
+            sections.insert("secrets");
+        }
+    }
+    Ok(sections)
+}
+
+async fn write_key(
+    connection: &mut PgConnection,
+    current: &ConfigSnapshot,
+    change: &KeyChange,
+    prepared: &PreparedKeys,
+    secret_key: &SecretKey,
+) -> Result<bool, ConfigError> {
+    let (_, key_id) = change.name();
+    let before = current.key(key_id);
+    let KeyChange::Upsert(wanted) = change else {
+        if before.is_none() {
+            return Ok(false);
+        }
+        keys::key_delete(connection, key_id).await?;
+        return Ok(true);
+    };
+    let stored = current.credentials.by_key.get(key_id);
+    let secret = prepared.get(key_id).filter(|new| {
+        let same = |mac: &crate::keyring::Mac| mac.matches(&new.mac);
+        !stored.and_then(|one| one.mac.as_ref()).is_some_and(same)
+    });
+    let row = row_of(wanted, before, secret.map(|new| new.secret_hash.as_str()));
+    match before {
+        None => keys::key_insert(connection, &row).await?,
+        Some(before) => {
+            let same = row.label == before.label
+                && row.enabled == before.enabled
+                && row.rate_limit == before.rate_limit
+                && row.expires_at == before.expires_at
+                && secret.is_none();
+            if same {
+                return Ok(false);
+            }
+            keys::key_update(connection, &row).await?;
+        }
+    }
+    if let Some(new) = secret {
+        keys::mac_set(connection, key_id, &new.secret_hash, secret_key.id(), new.mac.bytes()).await?;
+    }
+    Ok(true)
+}
+
+fn row_of<'a>(
+    wanted: &'a KeyUpsert,
+    before: Option<&'a crate::snapshot::ApiKeyInfo>,
+    secret_hash: Option<&'a str>,
+) -> keys::KeyRow<'a> {
+    let key_id = wanted.key_id.as_str();
+    keys::KeyRow {
+        key_id,
+        label: wanted.label.as_deref().or(before.map(|key| key.label.as_str())).unwrap_or(key_id),
+        enabled: wanted.enabled.or(before.map(|key| key.enabled)).unwrap_or(true),
+        secret_hash,
+        rate_limit: match wanted.rate_limit {
+            Some(limit) => limit.into(),
+            None => before.map_or(Some(RateLimit::DEFAULT), |key| key.rate_limit),
+        },
+        expires_at: match wanted.expires_at {
+            Some(end) => end.into(),
+            None => before.and_then(|key| key.expires_at),
+        },
+    }
+}
+
+async fn write_secret(
+    connection: &mut PgConnection,
+    change: &SecretChange,
+    secret_key: &SecretKey,
+) -> Result<bool, ConfigError> {
+    let (_, name) = change.name();
+    let stored = secrets::secret_read(&mut *connection, name).await?;
+    match change {
+        SecretChange::Delete { .. } if stored.is_none() => Ok(false),
+        SecretChange::Delete { .. } => {
+            secrets::secret_delete(connection, name).await?;
+            Ok(true)
+        }
+        SecretChange::Set { value, .. } => {
+            let opened = stored.and_then(|sealed| secret_key.open(name, &sealed));
+            if opened.is_some_and(|opened| opened == value.as_bytes()) {
+                return Ok(false);
+            }
+            let sealed = secret_key.seal(name, value.as_bytes())?;
+            secrets::secret_set(connection, name, secret_key.id(), &sealed).await?;
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! From rows to a snapshot. Pure.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use time::{OffsetDateTime, UtcOffset};
+
+use crate::{
+    document,
+    error::{ConfigError, Fault},
+    field::Section,
+    keyring::{Mac, SecretKey},
+    snapshot::{ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, RateLimit, Revision},
+    sql::settings::Rows,
+};
+
+#[derive(Deserialize)]
+struct KeyRow {
+    key_id: String,
+    label: String,
+    enabled: bool,
+    secret_hash: String,
+    rate_limit_burst: Option<u32>,
+    rate_limit_per_seconds: Option<u32>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    mac: Option<String>,
+}
+
+/// The snapshot of the rows, or the first rule that they break.
+pub(crate) fn snapshot_of(rows: Rows, secret_key: Arc<SecretKey>) -> Result<ConfigSnapshot, ConfigError> {
+    let (api_keys, by_key) = keys_of(rows.keys)?;
+    Ok(ConfigSnapshot {
+        revision: Revision(rows.revision),
+        changed_at: rows.changed_at,
+        app: profile_of(Section::App, rows.app.as_ref())?,
+        engine: profile_of(Section::Engine, rows.engine.as_ref())?,
+        fs: profile_of(Section::Fs, rows.fs.as_ref())?,
+        api_keys,
+        secrets: rows.secrets,
+        credentials: Credentials { secret_key, by_key },
+    })
+}
+
+/// Checks one row and reads it as its profile.
+pub(crate) fn profile_of<P: DeserializeOwned>(
+    section: Section,
+    row: Option<&Value>,
+) -> Result<P, ConfigError> {
+    let stored = |fault: Fault| ConfigError::InvalidStored { fault };
+    let at = || format!("/{}", section.name());
+    let row = row.ok_or_else(|| stored(Fault::new(at(), "the row is missing")))?;
+    let document = document::from_row(section, row).map_err(|faults| {
+        stored(faults.into_iter().next().unwrap_or_else(|| Fault::new(at(), "the row is not valid")))
+    })?;
+    serde_json::from_value(document).map_err(|error| stored(Fault::new(at(), error.to_string())))
+}
+
+fn keys_of(rows: Value) -> Result<(Vec<ApiKeyInfo>, HashMap<String, Credential>), ConfigError> {
+    let stored = |message: String| ConfigError::InvalidStored { fault: Fault::new("/api_keys", message) };
+    let rows: Vec<KeyRow> = serde_json::from_value(rows).map_err(|error| stored(error.to_string()))?;
+    let mut infos = Vec::with_capacity(rows.len());
+    let mut by_key = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let key_id =
+            KeyId::new(&row.key_id).ok_or_else(|| stored(format!("{:?} is no key id", row.key_id)))?;
+        let rate_limit = row.rate_limit_burst.zip(row.rate_limit_per_seconds);
+        infos.push(ApiKeyInfo {
+            key_id,
+            label: row.label,
+            enabled: row.enabled,
+            rate_limit: rate_limit.map(|(burst, per_seconds)| RateLimit { burst, per_seconds }),
+            created_at: row.created_at.to_offset(UtcOffset::UTC),
+            expires_at: row.expires_at.map(|time| time.to_offset(UtcOffset::UTC)),
+        });
+        let mac = row.mac.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
+        by_key.insert(row.key_id, Credential { secret_hash: row.secret_hash, mac });
+    }
+    Ok((infos, by_key))
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}

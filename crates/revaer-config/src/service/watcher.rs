@@ -1,0 +1,97 @@
+//! Changes from elsewhere: a dedicated LISTEN connection that wakes a reader, and a poll for what it missed.
+//!
+//! The listener never says what changed; the reader compares revisions. So a lost notification, a silent
+//! reconnect and a plain poll are one case.
+
+use std::time::Duration;
+
+use revaer_telemetry::{Backoff, Component, OnFailure, Tasks};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::ConfigService;
+use crate::{error::ConfigError, sql::settings};
+
+const CHANNEL: &str = "revaer_settings_changed";
+/// What a lost notification costs at most.
+const POLL: Duration = Duration::from_secs(5);
+
+impl ConfigService {
+    /// Starts to follow changes by other writers, for ever.
+    pub fn spawn_watcher(&self, tasks: &Tasks) {
+        let (service, token) = (self.clone(), tasks.child_token());
+        tasks.spawn::<std::convert::Infallible, _>("config-listener", OnFailure::Shutdown, async move {
+            token.clone().run_until_cancelled_owned(service.listen()).await;
+            Ok(())
+        });
+        let (service, token) = (self.clone(), tasks.child_token());
+        tasks.spawn::<std::convert::Infallible, _>("config-watcher", OnFailure::Shutdown, async move {
+            service.follow(token).await;
+            Ok(())
+        });
+    }
+
+    async fn listen(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), POLL);
+        loop {
+            if let Err(error) = self.listen_once(&mut backoff).await {
+                tracing::warn!(%error, "the settings listener lost its connection; polling goes on");
+            }
+            tokio::time::sleep(backoff.advance()).await;
+        }
+    }
+
+    /// Listens until the connection is lost.
+    async fn listen_once(&self, backoff: &mut Backoff) -> sqlx::Result<()> {
+        // A connection of its own: it must not take one from the requests, nor wait for one.
+        let options = (*self.shared.pool.connect_options()).clone();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        backoff.reset();
+        // What happened while nobody listened.
+        self.shared.wake.notify_one();
+        while listener.try_recv().await?.is_some() {
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn follow(self, token: CancellationToken) {
+        loop {
+            match self.refresh().await {
+                Ok(()) => self.shared.health.clear(Component::ConfigWatcher),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error)
+                        .map(|cause| format!(": {cause}"))
+                        .unwrap_or_default();
+                    let reason = format!(
+                        "{error}{cause}; the settings of revision {} are in force",
+                        self.snapshot().revision
+                    );
+                    self.shared.health.degrade(Component::ConfigWatcher, reason);
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = self.shared.wake.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Reads a new snapshot where the revision rose.
+    async fn refresh(&self) -> Result<(), ConfigError> {
+        let known = self.snapshot().revision;
+        let revision = settings::read_revision(&self.shared.pool).await?;
+        if revision <= known.get() {
+            return Ok(());
+        }
+        let mut connection = self.shared.pool.acquire().await?;
+        let snapshot = self.read(&mut connection, &self.secret_key()).await?;
+        tracing::info!(revision = snapshot.revision.get(), "settings of a new revision are in force");
+        self.publish(snapshot);
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! All settings as of one revision, in memory: what everyone reads, and what a request is authenticated by.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::{
+    error::AuthError,
+    keyring::{Mac, SecretKey},
+    profile::{AppProfile, EngineProfile, FsPolicy},
+};
+
+/// The number of a state of all settings; it only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Revision(pub i64);
+
+impl Revision {
+    /// The number itself.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The name of an API key: `[A-Za-z0-9_-]{1,64}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The name, if it is one.
+    pub fn new(text: &str) -> Option<Self> {
+        crate::text::is_name(text, "_-", 64).then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Requests that a key may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests at once.
+    pub burst: u32,
+    /// Seconds in which that many requests come back.
+    pub per_seconds: u32,
+}
+
+impl RateLimit {
+    /// What a key gets that asks for nothing else.
+    pub const DEFAULT: Self = Self { burst: 120, per_seconds: 1 };
+}
+
+/// An API key without anything secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApiKeyInfo {
+    /// Its name.
+    pub key_id: KeyId,
+    /// What it is for, in the operator's words.
+    pub label: String,
+    /// Whether it is taken at all.
+    pub enabled: bool,
+    /// Its limit; without one it is unlimited.
+    pub rate_limit: Option<RateLimit>,
+    /// When it was issued.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it stops being taken.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl ApiKeyInfo {
+    /// Whether the key opens the door at `now`.
+    pub fn is_usable(&self, now: OffsetDateTime) -> bool {
+        self.enabled && self.expires_at.is_none_or(|expiry| expiry > now)
+    }
+}
+
+/// What a secret is compared with.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    pub(crate) secret_hash: String,
+    /// Absent where the row has none for its hash and the present secret key.
+    pub(crate) mac: Option<Mac>,
+}
+
+/// The private half of the snapshot.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) secret_key: Arc<SecretKey>,
+    pub(crate) by_key: HashMap<String, Credential>,
+}
+
+/// All settings as of one revision.
+#[derive(Clone)]
+pub struct ConfigSnapshot {
+    /// Which state this is.
+    pub revision: Revision,
+    /// When the state was made, by the database's clock (for a plain SQL change a little before its commit).
+    pub changed_at: OffsetDateTime,
+    /// Who this instance is, where it listens, what it logs.
+    pub app: AppProfile,
+    /// How the torrent engine behaves.
+    pub engine: EngineProfile,
+    /// What becomes of finished content.
+    pub fs: FsPolicy,
+    /// The API keys, by name.
+    pub api_keys: Vec<ApiKeyInfo>,
+    /// The names of the sealed secrets.
+    pub secrets: Vec<String>,
+    pub(crate) credentials: Credentials,
+}
+
+impl fmt::Debug for ConfigSnapshot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { revision, app, engine, fs, api_keys, secrets, changed_at: _, credentials: _ } = self;
+        formatter
+            .debug_struct("ConfigSnapshot")
+            .field("revision", revision)
+            .field("app", app)
+            .field("engine", engine)
+            .field("fs", fs)
+            .field("api_keys", api_keys)
+            .field("secrets", secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConfigSnapshot {
+    /// Decides a request by the key's MAC, in memory and in constant time: right, wrong and unknown cost the
+    /// same microseconds, so there is nothing to exhaust.
+    pub fn authenticate(&self, key_id: &str, secret: &str) -> Result<ApiKeyInfo, AuthError> {
+        self.authenticate_at(key_id, secret, OffsetDateTime::now_utc())
+    }
+
+    /// [`Self::authenticate`] with the time given.
+    pub fn authenticate_at(
+        &self,
+        key_id: &str,
+        secret: &str,
+        now: OffsetDateTime,
+    ) -> Result<ApiKeyInfo, AuthError> {
+        let given = self.credentials.secret_key.mac(key_id, secret);
+        let credential = self.credentials.by_key.get(key_id);
+        if credential.is_some_and(|one| one.mac.is_none()) {
+            return Err(AuthError::Unverified);
+        }
+        let dummy = self.credentials.secret_key.dummy();
+        let stored = credential.and_then(|one| one.mac.as_ref()).unwrap_or(dummy);
+        // The dummy is random: no secret has its MAC.
+        if !given.matches(stored) || credential.is_none() {
+            return Err(AuthError::Rejected);
+        }
+        self.admit(key_id, now)
+    }
+
+    /// The key, once its secret is known to be right.
+    pub(crate) fn admit(&self, key_id: &str, now: OffsetDateTime) -> Result<ApiKeyInfo, AuthError> {
+        let info = self.key(key_id).ok_or(AuthError::Rejected)?;
+        if !info.enabled {
+            return Err(AuthError::Disabled);
+        }
+        if !info.is_usable(now) {
+            return Err(AuthError::Expired);
+        }
+        Ok(info.clone())
+    }
+
+    /// The key of this name.
+    pub fn key(&self, key_id: &str) -> Option<&ApiKeyInfo> {
+        self.api_keys.iter().find(|info| info.key_id.as_str() == key_id)
+    }
+
+    /// The directories content may be in: `allow_paths` and the three roots, each once.
+    pub fn allow_list(&self) -> Vec<PathBuf> {
+        let roots = [&self.engine.download_root, &self.fs.library_root, &self.engine.resume_dir];
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for path in self.fs.allow_paths.iter().chain(roots) {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        paths
+    }
+
+    /// Whether `path` lies in the allow list.
+    pub fn allows(&self, path: &Path) -> bool {
+        self.allow_list().iter().any(|root| path.starts_with(root))
+    }
+
+    /// The document as clients see it.
+    pub fn to_wire(&self) -> Value {
+        json!({
+            "revision": self.revision,
+            "app_profile": self.app,
+            "engine_profile": self.engine,
+            "fs_policy": self.fs,
+            "api_keys": self.api_keys,
+            "secrets": self.secrets,
+        })
+    }
+}

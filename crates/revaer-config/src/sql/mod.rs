@@ -1,0 +1,7 @@
+//! Every statement of this crate, one file per table family.
+
+pub(crate) mod history;
+pub(crate) mod keys;
+pub(crate) mod secrets;
+pub(crate) mod settings;
+pub(crate) mod tokens;

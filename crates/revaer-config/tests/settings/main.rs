@@ -1,0 +1,9 @@
+//! The settings over a real database: needs `REVAER_TEST_DATABASE_URL`, makes a database per test.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+mod changes;
+mod rules;
+mod setup;
+mod sql;
+mod support;
