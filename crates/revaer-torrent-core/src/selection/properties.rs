@@ -64,6 +64,8 @@ proptest! {
 
     #[test]
     fn a_literal_matches_itself_in_any_case(name in r"[a-zA-Z0-9 äÖ話é._]{1,12}") {
+        // No file is called that, and libtorrent takes such components out of paths.
+        prop_assume!(name != "..");
         let file = |path: String| ContentFile {
             path, size: Bytes(1), offset: Bytes::ZERO, is_padding: false, is_symlink: false,
         };
