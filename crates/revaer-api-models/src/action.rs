@@ -3,9 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+// The variants have braces so that an unknown member is refused in each.
 /// Body of an action on a torrent, told apart by `type`. Every action is idempotent.
-///
-/// The variants have braces so that an unknown member is refused in each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -117,6 +116,12 @@ mod tests {
     fn remove_keeps_data_unless_told_otherwise() {
         let action: Action = serde_json::from_str(r#"{"type":"remove"}"#).unwrap();
         assert_eq!(action, Action::Remove { delete_data: false, delete_library: false });
+    }
+
+    #[test]
+    fn the_schema_says_what_may_be_left_out() {
+        use utoipa::PartialSchema;
+        insta::assert_json_snapshot!(Action::schema());
     }
 
     #[test]
