@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// Pause, resume, remove or limit one torrent
     Action(action::ActionArgs),
-    /// Print events as they happen
+    /// Print events as they happen, until Ctrl-C
     Tail(tail::TailArgs),
     /// Ask the server how it is: exit 0 when well, 3 when degraded or not reached
     Health,

@@ -1,6 +1,6 @@
 //! Why a command was not done: what is printed, and the exit code that follows.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use revaer_api_models::Problem;
 
@@ -134,6 +134,14 @@ impl CliError {
             | Self::Unwell { .. }
             | Self::Host(_)
             | Self::Output(_) => false,
+        }
+    }
+
+    /// How long the server asks to be left alone, an hour at most.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Problem(problem) => Duration::from_secs(problem.retry_after_seconds.unwrap_or(0).min(3600)),
+            _ => Duration::ZERO,
         }
     }
 

@@ -110,7 +110,7 @@ impl<'a> Subscription<'a> {
             if let Some(reason) = self.receive().await? {
                 let said = self.connection.take().and_then(|connection| connection.last_comment);
                 let reason = said.map_or(reason, |said| format!("the server said: {}", printable(&said)));
-                self.lost(&reason)?;
+                self.lost(&reason, Duration::ZERO)?;
             }
         }
     }
@@ -177,17 +177,17 @@ impl<'a> Subscription<'a> {
                 self.ready.push_back(Signal::Reconnected);
                 Ok(())
             }
-            Err(error) if error.may_pass() => self.lost(&error.to_string()),
+            Err(error) if error.may_pass() => self.lost(&error.to_string(), error.retry_after()),
             Err(error) => Err(error),
         }
     }
 
-    /// Plans the next try and says so.
-    fn lost(&mut self, reason: &str) -> Result<(), CliError> {
+    /// Plans the next try, not before `at_least` is over, and says so.
+    fn lost(&mut self, reason: &str, at_least: Duration) -> Result<(), CliError> {
         let mut chance = [0];
         getrandom::fill(&mut chance)
             .map_err(|error| CliError::Host(format!("no random numbers: {error}")))?;
-        let wait = self.backoff.next(chance[0]);
+        let wait = self.backoff.next(chance[0]).max(at_least);
         self.screen.notice(&format!(
             "stream lost: {}; next try in {:.1} s",
             printable(reason),

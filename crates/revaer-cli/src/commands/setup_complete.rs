@@ -79,8 +79,11 @@ pub(crate) async fn run(args: &CompleteArgs, context: &Context) -> Result<(), Cl
     let answer = match context.client.call(request, Auth::SetupToken(token)).await {
         Ok(answer) => answer,
         Err(error) => {
-            if kept.is_new && is_refusal(&error) {
-                key_file::remove(path)?;
+            if kept.is_new
+                && is_refusal(&error)
+                && let Err(error) = key_file::remove(path)
+            {
+                context.screen.notice(&format!("warning: {error}; the key in it is good for nothing"));
             }
             return Err(error.with_hint(format!(
                 "the key is in {}: if `revaer ls` works, setup is done; else repeat the command",

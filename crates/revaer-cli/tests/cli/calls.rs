@@ -60,6 +60,36 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_come_is_not_waited_for() {
+    let server = Server::start(|_, _| typed(200, "application/json", crate::support::endless())).await;
+    let ran = run(&server.url, &["ls", "--timeout", "1"]).await;
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.stderr.contains("no answer within 1 s; try again, or allow more with --timeout"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test]
+async fn no_proxy_stands_between_a_host_and_itself() {
+    let server = Server::start(|_, _| answer(200, &json!({"torrents": []}))).await;
+    let proxy = nowhere().await;
+    let home = tempfile::tempdir().unwrap();
+    let mut command = revaer(&server.url, home.path());
+    command.env("http_proxy", &proxy).env("HTTP_PROXY", &proxy).env("ALL_PROXY", &proxy);
+    assert!(command.arg("ls").output().await.unwrap().status.success());
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_not_spoken_to_in_clear_when_tls_is_asked_for() {
+    let server = Server::start(|_, _| answer(200, &json!({"torrents": []}))).await;
+    let ran = run(&server.url.replace("http:", "https:"), &["ls"]).await;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
 async fn something_else_than_revaer_is_told_apart() {
     let server = Server::start(|_, _| typed(502, "text/html", "<h1>Bad Gateway</h1>")).await;
     let ran = run(&server.url, &["ls"]).await;

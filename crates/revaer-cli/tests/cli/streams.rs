@@ -66,7 +66,7 @@ async fn a_cut_stream_goes_on_where_it_was() {
             state(5, "queued"),
             state(7, "downloading")
         )),
-        1 => problem(&json!({"title": "service unavailable", "status": 503})),
+        1 => problem(&json!({"title": "rate limit exceeded", "status": 429, "retry_after_seconds": 1})),
         2 => ended(""),
         // A server that repeats itself is heard once.
         3 => open(format!("{}{}{}", state(7, "downloading"), progress(8, 3), state(9, "seeding"))),
@@ -84,6 +84,7 @@ async fn a_cut_stream_goes_on_where_it_was() {
     let (code, stderr) = tail.stop().await;
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("the server said: too slow"), "{stderr}");
+    assert!(stderr.contains("; next try in 1.0 s"), "the server's wish is respected: {stderr}");
     assert_eq!(std::fs::read_to_string(&resume).unwrap(), "9\n");
     let positions: Vec<_> =
         server.seen().iter().map(|seen| seen.header("last-event-id").map(str::to_owned)).collect();

@@ -188,3 +188,9 @@ pub(crate) fn broken() -> Body {
     let failure = once(async { Err(std::io::Error::other("cut")) });
     Body::from_stream(iter([Ok(Bytes::from_static(b"{"))]).chain(failure))
 }
+
+/// A body that begins and never goes on.
+pub(crate) fn endless() -> Body {
+    use futures_util::stream::{StreamExt, iter, pending};
+    Body::from_stream(iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]).chain(pending()))
+}
