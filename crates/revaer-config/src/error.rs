@@ -155,7 +155,19 @@ impl ConfigError {
 
 impl From<sqlx::Error> for ConfigError {
     fn from(error: sqlx::Error) -> Self {
-        let Some(database) = error.as_database_error() else { return Self::Unavailable(error) };
+        let Some(database) = error.as_database_error() else {
+            // What arrived and does not fit is a fault of the rows or of this program, not of the connection.
+            return match error {
+                sqlx::Error::RowNotFound
+                | sqlx::Error::TypeNotFound { .. }
+                | sqlx::Error::ColumnIndexOutOfBounds { .. }
+                | sqlx::Error::ColumnNotFound(_)
+                | sqlx::Error::ColumnDecode { .. }
+                | sqlx::Error::Encode(_)
+                | sqlx::Error::Decode(_) => Self::Failed(error),
+                _ => Self::Unavailable(error),
+            };
+        };
         let code = database.code().unwrap_or_default();
         let constraint = database.constraint().map(ToOwned::to_owned);
         match (code.as_ref(), constraint) {

@@ -127,7 +127,7 @@ pub struct ConfigSnapshot {
     pub engine: EngineProfile,
     /// What becomes of finished content.
     pub fs: FsPolicy,
-    /// The API keys, by name.
+    /// The API keys, sorted by name.
     pub api_keys: Vec<ApiKeyInfo>,
     /// The names of the sealed secrets.
     pub secrets: Vec<String>,
@@ -191,7 +191,8 @@ impl ConfigSnapshot {
 
     /// The key of this name.
     pub fn key(&self, key_id: &str) -> Option<&ApiKeyInfo> {
-        self.api_keys.iter().find(|info| info.key_id.as_str() == key_id)
+        let at = self.api_keys.binary_search_by(|info| info.key_id.as_str().cmp(key_id)).ok()?;
+        self.api_keys.get(at)
     }
 
     /// The directories content may be in: `allow_paths` and the three roots, each once.

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use revaer_telemetry::{Component, Health};
@@ -56,6 +56,7 @@ impl ConfigService {
             published: watch::Sender::new(Arc::new(snapshot)),
             writers: Semaphore::new(1),
             hashing: Hashing::new(),
+            rejection_noted: Mutex::new(None),
             wake: Notify::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -84,6 +85,7 @@ fn normal(data_dir: &Path) -> Result<String, ConfigError> {
     Ok(text.to_owned())
 }
 
+/// The snapshot of the rows; where one breaks a rule, of the last good one before it.
 async fn first_snapshot(
     pool: &PgPool,
     mut rows: Rows,
@@ -102,7 +104,19 @@ async fn first_snapshot(
         *row = candidates.into_iter().find(|candidate| check(section, Some(candidate)).is_ok());
         broken.get_or_insert(fault);
     }
+    if let Value::Array(keys) = &mut rows.keys {
+        // Closed rather than guessed: a key that breaks a rule lets nobody in.
+        keys.retain(|row| match load::key_of(row.clone()) {
+            Err(ConfigError::InvalidStored { fault }) => {
+                broken.get_or_insert(fault);
+                false
+            }
+            _ => true,
+        });
+    }
     if let Some(Fault { pointer, message }) = broken {
+        // Not the state of the stored revision: the watcher has to go on looking for one that holds.
+        rows.revision -= 1;
         let reason = format!(
             "the stored settings break a rule at {pointer} ({message}); the last good ones are in force"
         );

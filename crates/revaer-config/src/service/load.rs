@@ -60,26 +60,38 @@ pub(crate) fn profile_of<P: DeserializeOwned>(
 }
 
 fn keys_of(rows: Value) -> Result<(Vec<ApiKeyInfo>, HashMap<String, Credential>), ConfigError> {
-    let stored = |message: String| ConfigError::InvalidStored { fault: Fault::new("/api_keys", message) };
-    let rows: Vec<KeyRow> = serde_json::from_value(rows).map_err(|error| stored(error.to_string()))?;
+    let Value::Array(rows) = rows else { return Err(broken_key("the rows are no array")) };
     let mut infos = Vec::with_capacity(rows.len());
     let mut by_key = HashMap::with_capacity(rows.len());
     for row in rows {
-        let key_id =
-            KeyId::new(&row.key_id).ok_or_else(|| stored(format!("{:?} is no key id", row.key_id)))?;
-        let rate_limit = row.rate_limit_burst.zip(row.rate_limit_per_seconds);
-        infos.push(ApiKeyInfo {
-            key_id,
-            label: row.label,
-            enabled: row.enabled,
-            rate_limit: rate_limit.map(|(burst, per_seconds)| RateLimit { burst, per_seconds }),
-            created_at: row.created_at.to_offset(UtcOffset::UTC),
-            expires_at: row.expires_at.map(|time| time.to_offset(UtcOffset::UTC)),
-        });
-        let mac = row.mac.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
-        by_key.insert(row.key_id, Credential { secret_hash: row.secret_hash, mac });
+        let (info, credential) = key_of(row)?;
+        by_key.insert(info.key_id.to_string(), credential);
+        infos.push(info);
     }
+    // The database sorts by its own collation.
+    infos.sort_unstable_by(|a, b| a.key_id.cmp(&b.key_id));
     Ok((infos, by_key))
+}
+
+/// One key from its row, or the rule that it breaks.
+pub(crate) fn key_of(row: Value) -> Result<(ApiKeyInfo, Credential), ConfigError> {
+    let row: KeyRow = serde_json::from_value(row).map_err(|error| broken_key(&error.to_string()))?;
+    let key_id = KeyId::new(&row.key_id).ok_or_else(|| broken_key("a key id is not a name"))?;
+    let rate_limit = row.rate_limit_burst.zip(row.rate_limit_per_seconds);
+    let info = ApiKeyInfo {
+        key_id,
+        label: row.label,
+        enabled: row.enabled,
+        rate_limit: rate_limit.map(|(burst, per_seconds)| RateLimit { burst, per_seconds }),
+        created_at: row.created_at.to_offset(UtcOffset::UTC),
+        expires_at: row.expires_at.map(|time| time.to_offset(UtcOffset::UTC)),
+    };
+    let mac = row.mac.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
+    Ok((info, Credential { secret_hash: row.secret_hash, mac }))
+}
+
+fn broken_key(message: &str) -> ConfigError {
+    ConfigError::InvalidStored { fault: Fault::new("/api_keys", message) }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

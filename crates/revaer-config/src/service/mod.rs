@@ -13,7 +13,8 @@ mod watcher;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Instant,
 };
 
 use revaer_telemetry::Health;
@@ -62,6 +63,8 @@ struct Shared {
     /// Writers of this process queue here, so that they hold one connection and not the whole pool.
     writers: Semaphore,
     hashing: Hashing,
+    /// When a refused setup token was last noted in the history.
+    rejection_noted: Mutex<Option<Instant>>,
     /// Asks the watcher to read now.
     wake: Notify,
 }

@@ -1,6 +1,9 @@
 //! Setup tokens: issued one at a time, verified by their hash, every step in the history.
 
-use std::time::Duration;
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -92,6 +95,9 @@ impl ConfigService {
         let row = SetupToken::parse(token).map_or_else(|| "unknown".to_owned(), |token| token.id.to_string());
         let reason = fault.to_string();
         tracing::warn!(event = "setup_token.rejected", reason, actor = context.actor, "setup token rejected");
+        if !self.may_note_rejection() {
+            return;
+        }
         let noted = async {
             let mut transaction = self.shared.pool.begin().await?;
             settings::name_writer(&mut transaction, &context.actor, context.request_id.as_deref()).await?;
@@ -101,6 +107,18 @@ impl ConfigService {
         if let Err(error) = noted.await {
             tracing::warn!(%error, "a rejected setup token could not be noted in the history");
         }
+    }
+}
+
+impl ConfigService {
+    /// One row a second: guessing fills the log, which rotates, and not the database.
+    fn may_note_rejection(&self) -> bool {
+        let mut noted = self.shared.rejection_noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = noted.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
+        if due {
+            *noted = Some(Instant::now());
+        }
+        due
     }
 }
 

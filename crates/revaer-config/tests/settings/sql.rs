@@ -129,8 +129,12 @@ async fn a_row_that_breaks_a_rule_does_not_take_effect() {
     assert_eq!((fixture.revision(), fixture.service.snapshot().app.http_port), (good, 7070));
     let restarted = fixture.reopened().await;
     assert_eq!(restarted.snapshot().app.http_port, 7070, "the last good row of the history");
+    restarted.spawn_watcher(&tasks);
+    assert_eq!(fixture.health.degraded(), ["config_watcher"]);
     fixture.sql("UPDATE settings_app_profile SET http_port = 8080").await.unwrap();
     fixture.wait_for(|snapshot| snapshot.app.http_port == 8080).await;
+    let mut watch = restarted.watch();
+    watch.wait_for(|snapshot| snapshot.app.http_port == 8080).await.unwrap();
     degraded.wait_for(|names| !names.contains(&"config_watcher")).await.unwrap();
     drop(tasks);
 }
