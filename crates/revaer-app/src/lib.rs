@@ -3,6 +3,7 @@
 pub mod child;
 pub mod datadir;
 pub mod healthcheck;
+pub mod instance;
 pub mod options;
 pub mod postgres;
-pub mod instance;
+pub mod volume;

@@ -1,4 +1,4 @@
-//! Children as the shell sees them. Death signals need a process that dies: `tests/death.rs`.
+//! Children as the shell sees them. Death signals need a process that dies: see `tests/postgres.rs`.
 
 use std::{fs::File, io::Read, os::fd::OwnedFd, time::Duration};
 

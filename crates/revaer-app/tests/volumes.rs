@@ -1,0 +1,222 @@
+//! The volume service on real mounts (in a mount namespace of their own) and on directories.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test, on directories of its own")]
+
+mod common;
+
+use std::{
+    ffi::CStr,
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use common::{HELPER, Host, data_dir, helper_argument};
+use revaer_app::volume::{SENTINEL_NAME, SentinelId, VolumeStatus, Volumes, sql};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use sqlx::ConnectOptions;
+use tokio::{sync::watch, time::timeout};
+
+type Seen = watch::Receiver<revaer_app::volume::VolumeMap>;
+
+async fn wait_for_fault(seen: &mut Seen, root: &Path) -> String {
+    let found = timeout(
+        Duration::from_secs(10),
+        seen.wait_for(|map| matches!(map.get(root), Some(VolumeStatus::Faulted { .. }))),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    match &found[root] {
+        VolumeStatus::Faulted { fault, .. } => fault.reason.clone(),
+        VolumeStatus::Present(_) => unreachable!("waited for a fault"),
+    }
+}
+
+async fn wait_for_generation(seen: &mut Seen, root: &Path, generation: u64) {
+    timeout(
+        Duration::from_secs(10),
+        seen.wait_for(|map| {
+            matches!(map.get(root), Some(VolumeStatus::Present(state)) if state.generation == generation)
+        }),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+}
+
+async fn register(volumes: &Volumes, root: &Path) -> SentinelId {
+    let (id, status) = volumes.register(root, None).await.unwrap();
+    assert!(matches!(status, VolumeStatus::Present(_)), "{status:?}");
+    id
+}
+
+#[tokio::test]
+async fn a_root_without_its_sentinel_is_lost_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, away) = (dir.path().join("downloads"), dir.path().join("away"));
+    fs::create_dir(&root).unwrap();
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    let id = register(&volumes, &root).await;
+    let mut seen = volumes.watch();
+
+    fs::rename(&root, &away).unwrap();
+    assert!(volumes.check(&root).await.unwrap_err().reason.contains("does not exist"));
+    fs::create_dir(&root).unwrap();
+    for name in ["b.mkv", "a.mkv"] {
+        fs::write(root.join(name), "written into the mount point").unwrap();
+    }
+    let reason = volumes.check(&root).await.unwrap_err().reason;
+    assert!(reason.contains("2 entries") && reason.contains("(a.mkv, b.mkv)"), "{reason}");
+    wait_for_fault(&mut seen, &root).await;
+    assert_eq!(host.health.degraded(), ["disk"]);
+    // A known root is never accepted anew, not even by a fresh process.
+    let fresh = Volumes::start(&host.tasks, &host.health);
+    let (_, status) = fresh.register(&root, Some(id)).await.unwrap();
+    assert!(matches!(status, VolumeStatus::Faulted { .. }));
+    assert!(!root.join(SENTINEL_NAME).exists());
+    assert!(root.join("a.mkv").exists());
+
+    fs::remove_dir_all(&root).unwrap();
+    fs::rename(&away, &root).unwrap();
+    assert_eq!(volumes.check(&root).await.unwrap().generation, 2);
+    assert!(host.health.degraded().is_empty());
+}
+
+#[tokio::test]
+async fn another_volume_in_its_place_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    for root in [&one, &other] {
+        fs::create_dir(root).unwrap();
+        register(&volumes, root).await;
+    }
+    fs::remove_dir_all(&one).unwrap();
+    fs::rename(&other, &one).unwrap();
+    let reason = volumes.check(&one).await.unwrap_err().reason;
+    assert!(reason.contains("another volume than the accepted one"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_registered_is_not_trusted() {
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    assert!(volumes.check(Path::new("/tmp")).await.is_err());
+    assert!(volumes.register(Path::new("relative"), None).await.is_err());
+    assert!(volumes.free_space(Path::new("/tmp")).await.unwrap() > 0);
+    let reservation = volumes.reserve(Path::new("/tmp"), 1).await.unwrap();
+    assert_eq!(reservation.left(), 1);
+    assert!(volumes.reserve(Path::new("/tmp"), u64::MAX).await.is_err());
+}
+
+#[tokio::test]
+async fn known_roots_survive_a_restart_in_the_database() {
+    let dir = data_dir();
+    let root = dir.path().join("library");
+    fs::create_dir(&root).unwrap();
+    let host = Host::new();
+    let postgres = host.start(dir.path()).await.unwrap();
+    let mut conn = postgres.connect_options().connect().await.unwrap();
+    let migration = include_str!("../../../migrations/0006_create_known_volumes.sql");
+    sqlx::raw_sql(migration).execute(&mut conn).await.unwrap();
+
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    assert!(matches!(volumes.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Present(_)));
+    fs::remove_file(root.join(SENTINEL_NAME)).unwrap();
+    let restarted = Volumes::start(&host.tasks, &host.health);
+    assert!(matches!(restarted.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Faulted { .. }));
+    assert!(!root.join(SENTINEL_NAME).exists());
+    // Removed from the configuration and added again: accepted as it is now.
+    sql::known_volume_delete(&mut conn, &root).await.unwrap();
+    restarted.unregister(&root);
+    assert!(matches!(restarted.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Present(_)));
+    postgres.stop().await;
+}
+
+/// Runs the test `name` again in a process with mounts of its own, which touch nobody else.
+fn with_own_mounts(name: &str) {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let outer = tempfile::tempdir().unwrap();
+    let status = command
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(HELPER, outer.path())
+        .status()
+        .expect("unshare of util-linux is installed");
+    assert!(status.success());
+}
+
+fn mount_tmpfs(at: &Path) {
+    mount("tmpfs", at, "tmpfs", MountFlags::empty(), None::<&CStr>).unwrap();
+}
+
+#[tokio::test]
+async fn a_lazy_unmount_is_noticed_by_itself() {
+    let Some(root) = helper_argument() else {
+        return with_own_mounts("a_lazy_unmount_is_noticed_by_itself");
+    };
+    mount_tmpfs(&root);
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    register(&volumes, &root).await;
+    let mut seen = volumes.watch();
+    let opened = fs::File::create(root.join("being downloaded")).unwrap();
+    let begin = Instant::now();
+    unmount(&root, UnmountFlags::DETACH).unwrap();
+    let reason = wait_for_fault(&mut seen, &root).await;
+    assert!(reason.contains("an empty directory is in its place"), "{reason}");
+    // Well before the clock: the kernel told.
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    drop(opened);
+}
+
+#[tokio::test]
+async fn the_same_volume_mounted_anew_has_another_generation() {
+    let Some(outer) = helper_argument() else {
+        return with_own_mounts("the_same_volume_mounted_anew_has_another_generation");
+    };
+    let [disk, root, other] = ["disk", "root", "other"].map(|name| outer.join(name));
+    for dir in [&disk, &root, &other] {
+        fs::create_dir(dir).unwrap();
+    }
+    mount_tmpfs(&disk);
+    let bind = || mount(&disk, &root, "", MountFlags::BIND, None::<&CStr>).unwrap();
+    bind();
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    register(&volumes, &root).await;
+    let mut seen = volumes.watch();
+    let before = volumes.check(&root).await.unwrap();
+    // Away and back, possibly between two looks: the mount id tells. Before Linux 6.8 ids are used again, so
+    // another mount takes the one that was freed. A look may hold the root open for a moment.
+    unmount(&root, UnmountFlags::DETACH).unwrap();
+    mount_tmpfs(&other);
+    bind();
+    wait_for_generation(&mut seen, &root, before.generation + 1).await;
+    let after = volumes.check(&root).await.unwrap();
+    assert_eq!(after.device, before.device);
+    for dir in [&root, &disk, &other] {
+        unmount(dir, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_root_is_refused_with_the_reason() {
+    let Some(root) = helper_argument() else {
+        return with_own_mounts("a_read_only_root_is_refused_with_the_reason");
+    };
+    mount("tmpfs", &root, "tmpfs", MountFlags::RDONLY, None::<&CStr>).unwrap();
+    let host = Host::new();
+    let volumes = Volumes::start(&host.tasks, &host.health);
+    let error = volumes.register(&root, None).await.unwrap_err();
+    assert!(error.to_string().contains("its sentinel file can not be written"), "{error}");
+    unmount(&root, UnmountFlags::DETACH).unwrap();
+}
