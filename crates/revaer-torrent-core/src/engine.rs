@@ -12,6 +12,7 @@ use crate::{
 
 /// How the session is set up. Mapped from the settings by the composition root.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the session, each with its own meaning")]
 pub struct EngineProfile {
     /// Addresses to listen on; empty means every interface.
     pub listen_interfaces: Vec<std::net::IpAddr>,
@@ -21,7 +22,7 @@ pub struct EngineProfile {
     pub dht: bool,
     /// Local service discovery (BEP 14).
     pub lsd: bool,
-    /// Port mapping by UPnP.
+    /// Port mapping by `UPnP`.
     pub upnp: bool,
     /// Port mapping by NAT-PMP.
     pub natpmp: bool,

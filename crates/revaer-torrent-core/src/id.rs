@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-/// A torrent's id. New ones are UUIDv7, made where a clock is at hand; a client may bring its own.
+/// A torrent's id. New ones are of version 7, made where a clock is at hand; a client may bring its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(Uuid);
 

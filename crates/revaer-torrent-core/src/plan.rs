@@ -7,6 +7,7 @@ use crate::{RateLimits, Wanted};
 
 /// What the record wants, as far as the engine is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read by itself")]
 pub struct Desired {
     /// Whether it should run.
     pub wanted: Wanted,
