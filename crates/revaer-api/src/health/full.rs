@@ -1,0 +1,102 @@
+//! `/health/full`: everything the server knows of its own health.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use axum::{Json, extract::State};
+use revaer_api_models::{
+    BuildInfo, ComponentHealth, Dependencies, FsopsHealth, HealthFull, HealthMetrics, HealthStatus, Tool,
+    TorrentHealth, Version,
+};
+use revaer_telemetry::Component;
+use revaer_torrent_core::StateKind;
+
+use crate::{
+    health::{database, mode},
+    ports::{App, ServerFacts},
+    torrents::wire,
+};
+
+/// Everything the server knows of its own health. Always 200 while it serves.
+#[utoipa::path(
+    get, path = "/health/full", tag = "health", operation_id = "health_full",
+    responses(
+        (status = 200, description = "Every component, dependency and figure", body = HealthFull),
+        (status = "default", description = "Not done", body = revaer_api_models::Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn full(State(app): State<App>) -> Json<HealthFull> {
+    let latency = database::latency(&app.pool).await;
+    let components = components(&app, latency);
+    let degraded: Vec<String> = Component::ALL
+        .into_iter()
+        .map(|one| one.name().to_owned())
+        .filter(|name| components.get(name).is_some_and(|one| one.status == HealthStatus::Degraded))
+        .collect();
+    let snapshot = app.config.snapshot();
+    Json(HealthFull {
+        status: if degraded.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded },
+        mode: mode(snapshot.app.mode),
+        revision: snapshot.revision.get(),
+        build: BuildInfo {
+            version: app.facts.version.clone(),
+            sha: app.facts.sha.clone(),
+            target: app.facts.target.clone(),
+        },
+        uptime_seconds: app.facts.started_at.elapsed().as_secs(),
+        degraded,
+        components,
+        guardrails: Vec::new(),
+        dependencies: dependencies(&app.facts, app.engine.status().library_version),
+        metrics: HealthMetrics {
+            rate_limit_throttled_total: app.limiter.throttled(),
+            ..HealthMetrics::default()
+        },
+        torrent: torrents(&app),
+        fsops: FsopsHealth::default(),
+    })
+}
+
+/// The registry's word, and for the database what was seen just now.
+fn components(app: &App, latency: Option<Duration>) -> BTreeMap<String, ComponentHealth> {
+    let mut components = BTreeMap::new();
+    for (component, status) in app.health.snapshot() {
+        let is_database = component == Component::Database;
+        let mut reason = status.reason;
+        if is_database && latency.is_none() && reason.is_none() {
+            reason = Some("it does not answer within 2 s; see whether PostgreSQL runs".to_owned());
+        }
+        let health = ComponentHealth {
+            status: if reason.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
+            reason,
+            since: Some(status.since.into()),
+            latency_ms: latency.filter(|_| is_database).map(|latency| latency.as_secs_f64() * 1000.0),
+        };
+        components.insert(component.name().to_owned(), health);
+    }
+    components
+}
+
+fn dependencies(facts: &ServerFacts, libtorrent: String) -> Dependencies {
+    let tool = |path: &Option<PathBuf>| Tool {
+        path: path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        version: None,
+        found: path.is_some(),
+    };
+    Dependencies {
+        sevenzip: tool(&facts.sevenzip),
+        par2: tool(&facts.par2),
+        libtorrent: Version { version: libtorrent },
+        postgresql: Version { version: facts.postgresql_version.clone() },
+    }
+}
+
+fn torrents(app: &App) -> TorrentHealth {
+    let counts = app.catalog.counts();
+    let queued = counts.by_state.iter().find(|(kind, _)| *kind == StateKind::Queued);
+    TorrentHealth {
+        active: counts.loaded,
+        queue_depth: queued.map_or(0, |(_, count)| *count),
+        by_state: counts.by_state.iter().map(|(kind, count)| (wire::state_kind(*kind), *count)).collect(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Who may call what: decided by the path alone, before a handler runs, so that no route can forget it.
+
+use axum::extract::{MatchedPath, Request};
+use revaer_api_models::ProblemKind;
+use revaer_config::{ConfigSnapshot, Mode};
+
+use crate::{
+    http::{key, limiter::Allowance, loopback, problem::Reject},
+    ports::App,
+};
+
+/// What a path asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Nothing.
+    Open,
+    /// A key, where the settings protect what can be observed.
+    Observability,
+    /// To be on this host, while the server is not set up.
+    Setup,
+    /// A key, once the server is set up.
+    Keyed,
+}
+
+impl Access {
+    fn of(path: &str) -> Self {
+        match path {
+            "/health/full" | "/metrics" | "/.well-known/revaer.json" => Self::Observability,
+            _ if path.starts_with("/admin/setup/") => Self::Setup,
+            _ if path.starts_with("/admin/") || path.starts_with("/v1/") => Self::Keyed,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// What came of a request before its handler.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// What the key has left, where it is limited.
+    pub(crate) allowance: Option<Allowance>,
+    /// Why the handler does not run.
+    pub(crate) refusal: Option<Reject>,
+}
+
+impl Admission {
+    fn refused(reject: Reject) -> Self {
+        Self { allowance: None, refusal: Some(reject) }
+    }
+}
+
+/// Judges a request. One that brings a key carries a [`key::Caller`] afterwards.
+pub(crate) async fn admit(app: &App, request: &mut Request) -> Admission {
+    let snapshot = app.config.snapshot();
+    match (Access::of(request.uri().path()), snapshot.app.mode) {
+        (Access::Open, _) | (Access::Observability, Mode::Setup) => Admission::default(),
+        (Access::Observability, Mode::Active) if !snapshot.app.features.protect_observability => {
+            Admission::default()
+        }
+        (Access::Setup, Mode::Active) => Admission::refused(Reject::new(
+            ProblemKind::Conflict,
+            "the server is set up already; change it through PATCH /admin/settings",
+        )),
+        (Access::Setup, Mode::Setup) => setup(request),
+        (Access::Keyed, Mode::Setup) => Admission::refused(setup_required()),
+        // Nothing is behind an unknown path, so there is nothing to protect.
+        (Access::Keyed, Mode::Active) if request.extensions().get::<MatchedPath>().is_none() => {
+            Admission::default()
+        }
+        (Access::Keyed | Access::Observability, Mode::Active) => keyed(app, &snapshot, request).await,
+    }
+}
+
+/// The answer to everything but setup, before setup.
+pub(crate) fn setup_required() -> Reject {
+    Reject::new(
+        ProblemKind::SetupRequired,
+        "the server is not set up yet; run `revaer setup start` and `revaer setup complete` on its host",
+    )
+}
+
+fn setup(request: &Request) -> Admission {
+    match loopback::judge(request) {
+        Ok(()) => Admission::default(),
+        Err(refusal) => {
+            tracing::warn!(event = "loopback.refused", reason = %refusal, "a setup call was refused");
+            Admission::refused(Reject::new(
+                ProblemKind::Forbidden,
+                format!(
+                    "{refusal}; setup is done on the server's own host, for example with `revaer setup start`"
+                ),
+            ))
+        }
+    }
+}
+
+async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
+    let caller = match key::identify(app, snapshot, request.headers()).await {
+        Ok(caller) => caller,
+        Err(reject) => return Admission::refused(reject),
+    };
+    let allowance = app.limiter.take(&caller.info);
+    let refusal = allowance.filter(|allowance| !allowance.granted).map(|allowance| {
+        tracing::warn!(event = "rate_limit.throttled", key_id = %caller.info.key_id, "a key is over its rate");
+        allowance.reject()
+    });
+    request.extensions_mut().insert(caller);
+    Admission { allowance, refusal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_protected_by_their_beginning() {
+        let check = |path, access| assert_eq!(Access::of(path), access, "{path}");
+        check("/health", Access::Open);
+        check("/docs/openapi.json", Access::Open);
+        check("/nothing", Access::Open);
+        check("/health/full", Access::Observability);
+        check("/metrics", Access::Observability);
+        check("/admin/setup/start", Access::Setup);
+        check("/admin/settings", Access::Keyed);
+        check("/admin/torrents/1", Access::Keyed);
+        check("/v1/torrents", Access::Keyed);
+        check("/v1/anything", Access::Keyed);
+    }
+}

@@ -1,0 +1,80 @@
+//! What the surface stands on: handed in by the composition root, shared by every request.
+
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Instant};
+
+use revaer_catalog::{Catalog, Intents};
+use revaer_config::ConfigService;
+use revaer_events::EventLog;
+use revaer_telemetry::{Health, Metrics, Tasks};
+use revaer_torrent_core::engine::TorrentEngine;
+use sqlx::PgPool;
+
+use crate::http::limiter::Limiter;
+
+/// Everything that requests are answered from.
+#[derive(Clone)]
+pub struct Ports {
+    /// Torrents, to read.
+    pub catalog: Catalog,
+    /// Where changes of torrents go.
+    pub intents: Intents,
+    /// What happened.
+    pub events: EventLog,
+    /// Judges .torrent files, and says what it sees of a torrent.
+    pub engine: Arc<dyn TorrentEngine>,
+    /// Settings, keys and setup.
+    pub config: ConfigService,
+    /// Which components are well.
+    pub health: Health,
+    /// Figures.
+    pub metrics: Metrics,
+    /// The database, for what is too large to keep in memory.
+    pub pool: PgPool,
+    /// Spawns.
+    pub tasks: Tasks,
+    /// What the process knows of itself.
+    pub facts: ServerFacts,
+}
+
+/// What the process knows of itself; told in the health document.
+#[derive(Debug, Clone)]
+pub struct ServerFacts {
+    /// The release.
+    pub version: String,
+    /// The commit it was built from.
+    pub sha: String,
+    /// The platform it was built for.
+    pub target: String,
+    /// When the process began.
+    pub started_at: Instant,
+    /// The extractor, where one was found.
+    pub sevenzip: Option<PathBuf>,
+    /// The repairer, where one was found.
+    pub par2: Option<PathBuf>,
+    /// The release of the database server.
+    pub postgresql_version: String,
+}
+
+/// What handlers share.
+pub(crate) struct Shared {
+    ports: Ports,
+    /// How much each key has left of its rate.
+    pub(crate) limiter: Limiter,
+}
+
+impl Shared {
+    pub(crate) fn new(ports: Ports) -> Arc<Self> {
+        Arc::new(Self { ports, limiter: Limiter::default() })
+    }
+}
+
+impl Deref for Shared {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}
+
+/// The state of every handler.
+pub(crate) type App = Arc<Shared>;

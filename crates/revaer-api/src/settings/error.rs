@@ -1,0 +1,62 @@
+//! What the settings service refuses, as problems.
+
+use revaer_api_models::{ProblemKind, SETUP_TOKEN_HEADER};
+use revaer_config::ConfigError;
+
+use crate::http::{access::setup_required, problem::Reject};
+
+/// The table of `ConfigError`.
+pub(crate) fn reject(error: &ConfigError) -> Reject {
+    match error {
+        ConfigError::Invalid { faults } => {
+            let detail = format!("{error}; correct what is named below and send the whole changeset again");
+            let refusal = Reject::new(ProblemKind::ConfigInvalid, detail);
+            faults.iter().fold(refusal, |refusal, fault| refusal.param(&fault.pointer, &fault.message))
+        }
+        ConfigError::Conflict { what, .. } => {
+            let pointer = if *what == "revision" { "/header/if-match" } else { "/app_profile/version" };
+            Reject::new(ProblemKind::Conflict, error.to_string()).param(pointer, "another one is in force")
+        }
+        ConfigError::LastKey | ConfigError::NotInSetup => {
+            Reject::new(ProblemKind::Conflict, error.to_string())
+        }
+        ConfigError::Token(fault) => Reject::new(ProblemKind::Unauthorized, error.to_string())
+            .param(format!("/header/{SETUP_TOKEN_HEADER}"), fault.to_string()),
+        ConfigError::SetupRequired => setup_required(),
+        ConfigError::Locked { .. } => Reject::new(ProblemKind::ServiceUnavailable, error.to_string()),
+        ConfigError::Refused { constraint, .. } => {
+            tracing::warn!(constraint, "the database refused settings that the rules let through");
+            Reject::new(ProblemKind::ConfigInvalid, error.to_string())
+        }
+        ConfigError::Unavailable(_) => Reject::unavailable("the settings could not be reached", error),
+        // Broken rows, key file, cryptography, and what a later version adds: nothing that a client can mend.
+        _ => Reject::internal("a settings operation failed", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use revaer_config::{Fault, TokenFault};
+
+    use super::*;
+
+    #[test]
+    fn errors_have_the_contracts_statuses_and_pointers() {
+        let check = |error: ConfigError, status: u16, pointer: Option<&str>| {
+            let refusal = reject(&error);
+            let first = refusal.problem().invalid_params.first().map(|param| param.pointer.as_str());
+            assert_eq!((refusal.problem().status, first), (status, pointer), "{error}");
+        };
+        let faults = vec![Fault::new("/app_profile/http_port", "must be a port")];
+        check(ConfigError::Invalid { faults }, 422, Some("/app_profile/http_port"));
+        let conflict = ConfigError::Conflict { what: "revision", expected: 1, actual: 2 };
+        check(conflict, 409, Some("/header/if-match"));
+        check(ConfigError::Token(TokenFault::Expired), 401, Some("/header/x-revaer-setup-token"));
+        check(ConfigError::LastKey, 409, None);
+        check(ConfigError::NotInSetup, 409, None);
+        check(ConfigError::SetupRequired, 409, None);
+        check(ConfigError::Locked { blocker: Some(1) }, 503, None);
+        check(ConfigError::Unavailable(sqlx::Error::PoolTimedOut), 503, None);
+        check(ConfigError::Crypto { operation: "sealing" }, 500, None);
+    }
+}
