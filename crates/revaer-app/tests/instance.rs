@@ -4,102 +4,79 @@
 
 mod common;
 
-use common::{Host, data_dir};
-use revaer_app::{
-    instance::{InstanceError, InstanceLock, Standing},
-    postgres::EmbeddedPostgres,
-};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use common::database::TestDatabase;
+use revaer_app::instance::{InstanceError, InstanceLock, Standing};
+use revaer_telemetry::Health;
+use sqlx::Connection;
 
 const MIGRATION: &str = include_str!("../../../migrations/0005_create_instance_epoch.sql");
 
-struct Database {
-    host: Host,
-    postgres: EmbeddedPostgres,
-    _dir: tempfile::TempDir,
+async fn take(database: &TestDatabase) -> Result<InstanceLock, InstanceError> {
+    InstanceLock::take(&database.options).await
 }
 
-impl Database {
-    async fn new() -> Self {
-        let dir = data_dir();
-        let host = Host::new();
-        let postgres = host.start(dir.path()).await.unwrap();
-        let database = Self { host, postgres, _dir: dir };
-        sqlx::raw_sql(MIGRATION).execute(&mut database.connect().await).await.unwrap();
-        database
-    }
-
-    async fn connect(&self) -> PgConnection {
-        self.postgres.connect_options().connect().await.unwrap()
-    }
-
-    async fn take(&self) -> Result<InstanceLock, InstanceError> {
-        InstanceLock::take(&self.postgres.connect_options()).await
-    }
-
-    /// Cuts the connection of the holder, as a restart of the database does.
-    async fn cut(&self) {
-        sqlx::raw_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name LIKE 'revaer % on %' AND pid <> pg_backend_pid()",
-        )
-        .execute(&mut self.connect().await)
-        .await
-        .unwrap();
-    }
+/// Cuts the connection of the holder, as a restart of the database does.
+async fn cut(database: &TestDatabase) {
+    sqlx::raw_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE application_name LIKE 'revaer % on %' AND datname = current_database()",
+    )
+    .execute(&mut database.connect().await)
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
 async fn a_second_instance_is_told_who_holds_the_database() {
-    let database = Database::new().await;
-    let guard = database.take().await.unwrap().claim(&database.host.health).await.unwrap();
-    let error = database.take().await.unwrap_err();
+    let (database, health) = (TestDatabase::new(MIGRATION).await, Health::new());
+    let guard = take(&database).await.unwrap().claim(&health).await.unwrap();
+    let error = take(&database).await.unwrap_err();
     assert!(matches!(error, InstanceError::Held { .. }));
     assert!(error.to_string().contains(&format!("revaer {} on ", std::process::id())), "{error}");
 
     guard.release().await;
-    let again = database.take().await.unwrap().claim(&database.host.health).await.unwrap();
+    let again = take(&database).await.unwrap().claim(&health).await.unwrap();
     again.check(&mut database.connect().await).await.unwrap();
     again.release().await;
-    database.postgres.stop().await;
+    database.remove().await;
 }
 
 #[tokio::test]
 async fn a_lost_lock_is_taken_again_and_nothing_is_written_meanwhile() {
-    let database = Database::new().await;
-    let guard = database.take().await.unwrap().claim(&database.host.health).await.unwrap();
+    let (database, health) = (TestDatabase::new(MIGRATION).await, Health::new());
+    let guard = take(&database).await.unwrap().claim(&health).await.unwrap();
     let mut standing = guard.watch();
-    let mut health = database.host.health.subscribe();
+    let mut degraded = health.subscribe();
     // Somebody else has the lock for a moment, without being an instance: it raises no epoch.
-    database.cut().await;
+    cut(&database).await;
     let mut squatter = database.connect().await;
     sqlx::raw_sql("SELECT pg_advisory_lock(x'7265766165720001'::bigint)")
         .execute(&mut squatter)
         .await
         .unwrap();
     standing.wait_for(|now| *now == Standing::Lost).await.unwrap();
-    health.wait_for(|names| names.contains(&"database")).await.unwrap();
+    degraded.wait_for(|names| names.contains(&"database")).await.unwrap();
     assert!(matches!(guard.check(&mut database.connect().await).await, Err(InstanceError::Lost)));
     squatter.close().await.unwrap();
     standing.wait_for(|now| *now == Standing::Held).await.unwrap();
     guard.check(&mut database.connect().await).await.unwrap();
-    health.wait_for(Vec::is_empty).await.unwrap();
+    degraded.wait_for(Vec::is_empty).await.unwrap();
     guard.release().await;
-    database.postgres.stop().await;
+    database.remove().await;
 }
 
 #[tokio::test]
 async fn an_instance_that_was_taken_over_writes_no_more() {
-    let database = Database::new().await;
-    let old = database.take().await.unwrap().claim(&database.host.health).await.unwrap();
+    let (database, health) = (TestDatabase::new(MIGRATION).await, Health::new());
+    let old = take(&database).await.unwrap().claim(&health).await.unwrap();
     let mut conn = database.connect().await;
     let mut transaction = conn.begin().await.unwrap();
     old.check(&mut transaction).await.unwrap();
 
-    database.cut().await;
-    let lock = database.take().await.unwrap();
+    cut(&database).await;
+    let lock = take(&database).await.unwrap();
     // The take-over waits for the transaction that has passed the check.
-    let (new, ()) = tokio::join!(lock.claim(&database.host.health), async {
+    let (new, ()) = tokio::join!(lock.claim(&health), async {
         sqlx::query("CREATE TABLE written (one int)").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
     });
@@ -110,5 +87,5 @@ async fn an_instance_that_was_taken_over_writes_no_more() {
     assert!(old.superseded().await.starts_with("revaer "));
     new.check(&mut conn).await.unwrap();
     new.release().await;
-    database.postgres.stop().await;
+    database.remove().await;
 }

@@ -12,10 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{HELPER, Host, data_dir, helper_argument};
+use common::{HELPER, Host, database::TestDatabase, helper_argument};
 use revaer_app::volume::{SENTINEL_NAME, SentinelId, VolumeStatus, Volumes, sql};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use sqlx::ConnectOptions;
 use tokio::{sync::watch, time::timeout};
 
 type Seen = watch::Receiver<revaer_app::volume::VolumeMap>;
@@ -115,26 +114,23 @@ async fn a_root_that_is_not_registered_is_not_trusted() {
 
 #[tokio::test]
 async fn known_roots_survive_a_restart_in_the_database() {
-    let dir = data_dir();
-    let root = dir.path().join("library");
-    fs::create_dir(&root).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
     let host = Host::new();
-    let postgres = host.start(dir.path()).await.unwrap();
-    let mut conn = postgres.connect_options().connect().await.unwrap();
-    let migration = include_str!("../../../migrations/0006_create_known_volumes.sql");
-    sqlx::raw_sql(migration).execute(&mut conn).await.unwrap();
+    let database = TestDatabase::new(include_str!("../../../migrations/0006_create_known_volumes.sql")).await;
+    let mut conn = database.connect().await;
 
     let volumes = Volumes::start(&host.tasks, &host.health);
-    assert!(matches!(volumes.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Present(_)));
+    assert!(matches!(volumes.accept(&mut conn, root).await.unwrap(), VolumeStatus::Present(_)));
     fs::remove_file(root.join(SENTINEL_NAME)).unwrap();
     let restarted = Volumes::start(&host.tasks, &host.health);
-    assert!(matches!(restarted.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Faulted { .. }));
+    assert!(matches!(restarted.accept(&mut conn, root).await.unwrap(), VolumeStatus::Faulted { .. }));
     assert!(!root.join(SENTINEL_NAME).exists());
     // Removed from the configuration and added again: accepted as it is now.
-    sql::known_volume_delete(&mut conn, &root).await.unwrap();
-    restarted.unregister(&root);
-    assert!(matches!(restarted.accept(&mut conn, &root).await.unwrap(), VolumeStatus::Present(_)));
-    postgres.stop().await;
+    sql::known_volume_delete(&mut conn, root).await.unwrap();
+    restarted.unregister(root);
+    assert!(matches!(restarted.accept(&mut conn, root).await.unwrap(), VolumeStatus::Present(_)));
+    database.remove().await;
 }
 
 /// Runs the test `name` again in a process with mounts of its own, which touch nobody else.

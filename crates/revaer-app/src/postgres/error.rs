@@ -6,7 +6,7 @@ use revaer_durable::DurableError;
 
 use crate::child::SpawnError;
 
-/// The embedded database did not start. Each of these ends the server with exit code 3.
+/// The embedded database did not start. Each of these but `Stopped` ends the server with exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {
@@ -138,6 +138,9 @@ pub enum EmbeddedError {
         #[source]
         source: DurableError,
     },
+    /// The server was asked to stop before the database was ready, which is no failure.
+    #[error("the embedded database was not waited for, since the server is to stop")]
+    Stopped,
     /// The thread that prepares the database panicked.
     #[error("preparing the embedded database failed; the log holds the reason")]
     Panicked,

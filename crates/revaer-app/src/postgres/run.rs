@@ -106,9 +106,10 @@ impl Prepared {
             }
             match options.connect().await {
                 Ok(conn) => return Ok(conn),
+                Err(_) if stopping.is_cancelled() => return Err(EmbeddedError::Stopped),
                 Err(source) => {
                     let waited = started.elapsed();
-                    if !may_come(&source) || waited > LONGEST_START || stopping.is_cancelled() {
+                    if !may_come(&source) || waited > LONGEST_START {
                         let log = self.places.log.clone();
                         return Err(EmbeddedError::NotReady { waited, log, source });
                     }

@@ -8,6 +8,8 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod database;
+
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
