@@ -1,11 +1,11 @@
 //! The start: secret key, missing rows, first snapshot.
 
 use std::{
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, RwLock},
 };
 
-use revaer_telemetry::{Component, Health};
+use revaer_telemetry::{Component as HealthComponent, Health};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -38,13 +38,13 @@ impl ConfigService {
         health: Health,
     ) -> Result<Self, ConfigError> {
         let key_file = KeyFile::new(options.key_file);
-        let reader = key_file.clone();
-        let loaded = run_blocking(move || reader.load_or_create()).await;
-        let (secret_key, made) =
+        let (reader, data_dir) = (key_file.clone(), options.data_dir);
+        let loaded = run_blocking(move || Ok((reader.load_or_create()?, normal(&data_dir)?))).await;
+        let ((secret_key, made), data_dir) =
             loaded.unwrap_or(Err(ConfigError::Crypto { operation: "reading the secret key file" }))?;
         let secret_key = Arc::new(secret_key);
 
-        create_missing(&pool, &options.data_dir).await?;
+        create_missing(&pool, &data_dir).await?;
         let rows = settings::read_all(&pool, secret_key.id()).await?;
         let snapshot = first_snapshot(&pool, rows, &secret_key, &health).await?;
         report_key(&pool, &snapshot, &secret_key, &key_file, made, &health).await?;
@@ -63,8 +63,7 @@ impl ConfigService {
     }
 }
 
-async fn create_missing(pool: &PgPool, data_dir: &Path) -> Result<(), ConfigError> {
-    let data_dir = normal(data_dir)?;
+async fn create_missing(pool: &PgPool, data_dir: &str) -> Result<(), ConfigError> {
     let below = |name: &str| format!("{}/{name}", data_dir.trim_end_matches('/'));
     let mut transaction = pool.begin().await?;
     settings::begin_change(&mut transaction, "revaer-app", None).await?;
@@ -74,12 +73,13 @@ async fn create_missing(pool: &PgPool, data_dir: &Path) -> Result<(), ConfigErro
     Ok(())
 }
 
-/// The data directory as the rules for paths want it.
+/// The data directory as the rules for paths want it. Blocks.
 fn normal(data_dir: &Path) -> Result<String, ConfigError> {
     let unusable = || ConfigError::DataDir { path: data_dir.to_owned() };
-    let absolute = std::path::absolute(data_dir).map_err(|_| unusable())?;
+    let climbs = data_dir.components().any(|part| part == Component::ParentDir);
+    let absolute = if climbs { std::fs::canonicalize(data_dir) } else { std::path::absolute(data_dir) };
     // Gathered from its parts, without a slash at the end.
-    let gathered: PathBuf = absolute.components().collect();
+    let gathered: PathBuf = absolute.map_err(|_| unusable())?.components().collect();
     let text = gathered.to_str().ok_or_else(unusable)?;
     crate::shape::path(text).map_err(|_| unusable())?;
     Ok(text.to_owned())
@@ -120,7 +120,7 @@ async fn first_snapshot(
         let reason = format!(
             "the stored settings break a rule at {pointer} ({message}); the last good ones are in force"
         );
-        health.degrade(Component::ConfigWatcher, reason);
+        health.degrade(HealthComponent::ConfigWatcher, reason);
     }
     load::snapshot_of(rows, Arc::clone(secret_key))
 }
@@ -154,6 +154,23 @@ async fn report_key(
         "the secret key file {} {what}: sealed secrets can not be opened, and API keys are slow the first time; restore it from a backup",
         key_file.path().display()
     );
-    health.degrade(Component::ApiKeys, reason);
+    health.degrade(HealthComponent::ApiKeys, reason);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_stored_in_its_normal_form() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("a")).unwrap();
+        let text = root.to_str().unwrap();
+        assert_eq!(normal(&root.join("a/..")).unwrap(), text);
+        assert_eq!(normal(Path::new(&format!("{text}//./"))).unwrap(), text);
+        assert!(Path::new(&normal(Path::new("here")).unwrap()).is_absolute());
+        assert!(normal(Path::new("/a\u{1}")).is_err());
+    }
 }

@@ -61,7 +61,7 @@ impl ConfigService {
         let report = self.check_environment(Wanted::of_everything(&known, &changeset.changes)).await;
         faults.extend(report.faults.iter().cloned());
         let completed = if faults.is_empty() {
-            let first = complete_first_key(&mut changeset)?;
+            let first = complete_first_key(&mut changeset, &known)?;
             self.complete(id, &changeset, first, &context).await
         } else {
             Err(ConfigError::invalid(faults))
@@ -158,7 +158,11 @@ impl ConfigService {
     async fn replace_key_file(&self, secret_key: &Arc<SecretKey>) -> Result<(), ConfigError> {
         let (file, key) = (self.shared.key_file.clone(), Arc::clone(secret_key));
         let stored = run_blocking(move || file.store(&key)).await;
-        stored.unwrap_or(Err(ConfigError::Crypto { operation: "writing the secret key file" }))?;
+        let stored = stored.unwrap_or(Err(ConfigError::Crypto { operation: "writing the secret key file" }));
+        stored.map_err(|error| {
+            let message = format!("{error}; make the file writable, or set up without a passphrase");
+            ConfigError::invalid(vec![Fault::new("/passphrase", message)])
+        })?;
         self.set_secret_key(Arc::clone(secret_key));
         Ok(())
     }
@@ -175,12 +179,11 @@ fn check_version(current: &ConfigSnapshot, changeset: &Changeset) -> Result<(), 
 }
 
 /// Makes sure that there is a first key with a secret, and returns it.
-fn complete_first_key(changeset: &mut Changeset) -> Result<FirstKey, ConfigError> {
+fn complete_first_key(changeset: &mut Changeset, known: &ConfigSnapshot) -> Result<FirstKey, ConfigError> {
     let first = changeset.keys.iter().position(|change| matches!(change, KeyChange::Upsert(_)));
     let index = first.unwrap_or_else(|| {
         let key_id = KeyId::new("admin").expect("admin is a key id");
-        let mut wanted = KeyUpsert::named(changeset.keys.len(), key_id);
-        wanted.label = Some("bootstrap".to_owned());
+        let wanted = KeyUpsert::named(changeset.keys.len(), key_id);
         changeset.keys.push(KeyChange::Upsert(wanted));
         changeset.keys.len() - 1
     });
@@ -192,6 +195,9 @@ fn complete_first_key(changeset: &mut Changeset) -> Result<FirstKey, ConfigError
     if closed {
         let message = "the first key has to be enabled and not expired: it is the only way in";
         return Err(ConfigError::invalid(vec![Fault::new(format!("/api_keys/{index}"), message)]));
+    }
+    if known.key(wanted.key_id.as_str()).is_none() {
+        wanted.label.get_or_insert_with(|| "bootstrap".to_owned());
     }
     // A key of this name from before must not stay switched off or expired.
     wanted.enabled = Some(true);
