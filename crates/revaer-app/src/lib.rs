@@ -1,9 +1,22 @@
 //! The server as a library: what `main.rs` composes, and what the tests of this crate drive directly.
 
 pub mod child;
+mod database;
 pub mod datadir;
+mod facts;
+mod feeders;
 pub mod healthcheck;
 pub mod instance;
+pub mod ledger;
+mod listener;
 pub mod options;
+pub mod orchestrator;
 pub mod postgres;
+mod records;
+pub mod roots;
+mod serve;
+mod settings;
+mod signals;
 pub mod volume;
+
+pub use serve::serve;

@@ -1,2 +1,62 @@
-//! placeholder
-fn main() {}
+//! `revaer-app`: the server. Everything is composed in `serve`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use revaer_app::{
+    datadir, healthcheck,
+    options::{Command, Environment, LogFormat, Options},
+};
+use revaer_telemetry::logging;
+use std::io::IsTerminal as _;
+
+/// The request of the operator cannot be met; stderr says why.
+const FAILED: u8 = 3;
+const UNHEALTHY: u8 = 1;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let environment = match Environment::read() {
+        Ok(environment) => environment,
+        Err(error) => return fail(&error.into()),
+    };
+    match options.command {
+        Some(Command::Healthcheck) => {
+            let data_dir = datadir::resolve(options.data_dir.as_deref(), &environment);
+            match healthcheck::check(&data_dir) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {:#}", anyhow::Error::from(error));
+                    ExitCode::from(UNHEALTHY)
+                }
+            }
+        }
+        None => match serve(options, environment) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+    }
+}
+
+fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
+    let format = options
+        .log_format
+        .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Pretty } else { LogFormat::Json });
+    let filter = environment.rust_log.as_deref().unwrap_or("info,sqlx=warn");
+    logging::install(
+        filter,
+        match format {
+            LogFormat::Json => logging::LogFormat::Json,
+            LogFormat::Pretty => logging::LogFormat::Pretty,
+        },
+    )?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(revaer_app::serve(options, environment))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(FAILED)
+}

@@ -1,0 +1,109 @@
+//! What a torrent's stored .torrent says, read when it is needed and not kept.
+
+use std::{path::PathBuf, sync::Arc};
+
+use revaer_catalog::TorrentRecord;
+use revaer_torrent_core::{
+    FilePriority, Layout, Metainfo, TorrentId,
+    engine::{InspectError, TorrentEngine},
+    fsops::JobFile,
+};
+use sqlx::PgPool;
+
+use super::slot::GivenContent;
+
+/// Why the content could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContentError {
+    /// The database does not answer: it may later.
+    #[error("the stored .torrent cannot be read: the database does not answer")]
+    Database(#[from] sqlx::Error),
+    /// The stored bytes are gone or no .torrent any more.
+    #[error("the stored .torrent cannot be used: {0}")]
+    Broken(String),
+}
+
+/// A torrent's .torrent with what it says.
+#[derive(Debug)]
+pub(crate) struct StoredContent {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) metainfo: Metainfo,
+    pub(crate) priorities: Vec<FilePriority>,
+}
+
+impl StoredContent {
+    /// Reads and judges the stored .torrent, and applies the record's selection to it.
+    pub(crate) async fn read(
+        pool: &PgPool,
+        engine: &dyn TorrentEngine,
+        record: &TorrentRecord,
+    ) -> Result<Self, ContentError> {
+        let bytes = stored_bytes(pool, record.id).await?;
+        let metainfo = engine.inspect(Arc::clone(&bytes)).await.map_err(|error| match error {
+            InspectError::Invalid(reason) | InspectError::Unavailable(reason) => ContentError::Broken(reason),
+        })?;
+        let priorities = record
+            .wish
+            .selection
+            .apply(&metainfo.files)
+            .map_err(|error| ContentError::Broken(error.to_string()))?;
+        Ok(Self { bytes, metainfo, priorities })
+    }
+
+    /// What the engine is given of it.
+    pub(crate) fn given(&self, selection_version: u64) -> Arc<GivenContent> {
+        Arc::new(GivenContent {
+            layout: Layout::new(&self.metainfo),
+            priorities: self.priorities.clone(),
+            selection_version,
+        })
+    }
+
+    /// The first component of the files' paths: the content's root.
+    pub(crate) fn root_name(&self) -> Option<String> {
+        let first = self.metainfo.files.iter().find(|file| !file.is_padding)?;
+        first.path.split('/').next().filter(|name| !name.is_empty()).map(ToOwned::to_owned)
+    }
+
+    /// The wanted files, padding left out.
+    pub(crate) fn wanted_files(&self) -> Vec<JobFile> {
+        self.metainfo
+            .files
+            .iter()
+            .zip(&self.priorities)
+            .filter(|(file, priority)| {
+                !file.is_padding && !file.is_symlink && **priority != FilePriority::Skip
+            })
+            .map(|(file, _)| JobFile { path: file.path.clone(), size: file.size })
+            .collect()
+    }
+
+    /// Every file that the engine may have made, padding left out.
+    pub(crate) fn all_files(&self) -> Vec<JobFile> {
+        self.metainfo
+            .files
+            .iter()
+            .filter(|file| !file.is_padding)
+            .map(|file| JobFile { path: file.path.clone(), size: file.size })
+            .collect()
+    }
+}
+
+async fn stored_bytes(pool: &PgPool, id: TorrentId) -> Result<Arc<[u8]>, ContentError> {
+    let mut connection = pool.acquire().await?;
+    revaer_catalog::sql::metainfo_get(&mut connection, id)
+        .await?
+        .ok_or_else(|| ContentError::Broken("it is not in the database".to_owned()))
+}
+
+/// Looks for every wanted file at its full size. Costs one stat per file; called when the pieces say "complete".
+/// Returns the first path that is not as it should be.
+pub(crate) fn first_missing(save_dir: &std::path::Path, files: &[JobFile]) -> Option<PathBuf> {
+    files
+        .iter()
+        .map(|file| (save_dir.join(&file.path), file.size.0))
+        .find(|(path, size)| {
+            std::fs::symlink_metadata(path).map_or(true, |found| !found.is_file() || found.len() != *size)
+        })
+        .map(|(path, _)| path)
+}

@@ -1,0 +1,68 @@
+//! Turns what the engine sees of a torrent into what is true of it. Pure.
+
+use revaer_catalog::TorrentRecord;
+use revaer_torrent_core::{Bytes, BytesPerSecond, EngineState, engine::Observation};
+
+use super::slot::Slot;
+use crate::ledger::Level;
+
+/// What an observation says, and whether the files have to be looked at before it can be believed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) level: Level,
+    pub(crate) look_at_files: bool,
+}
+
+/// The level of a torrent that is not a member: what was last counted stands.
+pub(crate) fn absent() -> Level {
+    Level {
+        loaded: false,
+        state: None,
+        complete: None,
+        done: None,
+        downloaded: Bytes::ZERO,
+        uploaded: Bytes::ZERO,
+        download_rate: BytesPerSecond(0),
+        upload_rate: BytesPerSecond(0),
+        error: None,
+    }
+}
+
+/// The level of a member.
+///
+/// "Complete" is computed: metadata known, the selection in force, every wanted byte in a verified piece, and the
+/// files found on disk at their full size. The engine's own "finished" only says when to look.
+pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) -> Seen {
+    let checking = matches!(seen.state, EngineState::CheckingResumeData | EngineState::CheckingFiles);
+    let content = slot.given.as_ref().and_then(|given| given.content.as_ref());
+    let in_force = content.filter(|content| seen.selection_version == Some(content.selection_version));
+    let wanted = record.content.wanted_bytes;
+    let (mut complete, mut done, mut look_at_files) = (None, None, false);
+    if let (Some(content), Some(wanted), false) = (in_force, wanted, checking) {
+        // The sum over the pieces is made only when it can come out complete.
+        let finished = matches!(seen.state, EngineState::Finished | EngineState::Seeding);
+        let may_be = finished || seen.wanted_done >= wanted;
+        let whole = may_be && content.layout.progress(&seen.pieces, &content.priorities).is_complete();
+        if whole {
+            let believed = record.content.complete || slot.verified == Some(content.selection_version);
+            look_at_files = !believed;
+            complete = believed.then_some(true);
+            done = Some(wanted);
+        } else if !finished {
+            complete = Some(false);
+            done = Some(seen.wanted_done.min(wanted));
+        }
+    }
+    let level = Level {
+        loaded: true,
+        state: Some(seen.state),
+        complete,
+        done,
+        downloaded: seen.downloaded,
+        uploaded: seen.uploaded,
+        download_rate: seen.download_rate,
+        upload_rate: seen.upload_rate,
+        error: seen.error.clone(),
+    };
+    Seen { level, look_at_files }
+}
