@@ -15,6 +15,8 @@ use crate::{error::ConfigError, sql::settings};
 const CHANNEL: &str = "revaer_settings_changed";
 /// What a lost notification costs at most.
 const POLL: Duration = Duration::from_secs(5);
+/// A read that takes longer is a failure: the pool waits much longer for a server that is gone.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl ConfigService {
     /// Starts to follow changes by other writers, for ever.
@@ -37,6 +39,8 @@ impl ConfigService {
             if let Err(error) = self.listen_once(&mut backoff).await {
                 tracing::warn!(%error, "the settings listener lost its connection; polling goes on");
             }
+            // What cut this connection may have cut the others: the reader finds out now and says so.
+            self.shared.wake.notify_one();
             tokio::time::sleep(backoff.advance()).await;
         }
     }
@@ -60,7 +64,8 @@ impl ConfigService {
 
     async fn follow(self, token: CancellationToken) {
         loop {
-            match self.refresh().await {
+            let refreshed = tokio::time::timeout(PATIENCE, self.refresh()).await;
+            match refreshed.unwrap_or(Err(ConfigError::Unavailable(sqlx::Error::PoolTimedOut))) {
                 Ok(()) => self.shared.health.clear(Component::ConfigWatcher),
                 Err(error) => {
                     let cause = std::error::Error::source(&error)

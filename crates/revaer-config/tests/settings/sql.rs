@@ -58,6 +58,25 @@ async fn the_watcher_outlives_its_connections() {
 }
 
 #[tokio::test]
+async fn an_outage_is_reported_and_a_change_made_meanwhile_is_applied() {
+    let (fixture, api_key) = Fixture::active().await;
+    let tasks = fixture.watched();
+    let mut degraded = fixture.health.subscribe();
+    fixture.set_reachable(false).await;
+    degraded.wait_for(|names| names.contains(&"config_watcher")).await.unwrap();
+    let (key_id, secret) = api_key.split_once(':').unwrap();
+    fixture.service.snapshot().authenticate(key_id, secret).expect("requests are decided in memory");
+    assert!(fixture.apply(json!({"engine_profile": {"dht": false}})).await.is_err());
+    assert!(fixture.service.snapshot().engine.dht);
+
+    fixture.set_reachable(true).await;
+    while fixture.sql("UPDATE settings_app_profile SET http_port = 7099").await.is_err() {}
+    fixture.wait_for(|snapshot| snapshot.app.http_port == 7099).await;
+    degraded.wait_for(|names| !names.contains(&"config_watcher")).await.unwrap();
+    assert!(tasks.shutdown(std::time::Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
 async fn what_would_leave_no_history_is_refused() {
     let (fixture, _) = Fixture::active().await;
     let before = fixture.stored_revision().await;

@@ -91,6 +91,16 @@ impl Fixture {
         sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.pool).await.map(drop)
     }
 
+    /// Makes the database unreachable, as a stopped server is, or reachable again.
+    pub(crate) async fn set_reachable(&self, reachable: bool) {
+        let name = &self.name;
+        run(&self.admin, format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {reachable}")).await;
+        if !reachable {
+            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
+            run(&self.admin, format!("{cut}'{name}'")).await;
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.data_dir.path().join(name)
     }
