@@ -45,8 +45,14 @@ pub struct MetadataChange {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "kinds and members are the contract's")]
 pub enum Event {
-    TorrentAdded { torrent_id: Uuid, name: String },
-    FilesDiscovered { torrent_id: Uuid, files: Arc<[EventFile]> },
+    TorrentAdded {
+        torrent_id: Uuid,
+        name: String,
+    },
+    FilesDiscovered {
+        torrent_id: Uuid,
+        files: Arc<[EventFile]>,
+    },
     Progress {
         torrent_id: Uuid,
         bytes_downloaded: u64,
@@ -55,17 +61,53 @@ pub enum Event {
         upload_bps: u64,
         eta_seconds: Option<u64>,
     },
-    StateChanged { torrent_id: Uuid, state: String, message: Option<String> },
-    Completed { torrent_id: Uuid, library_path: String },
-    TorrentRemoved { torrent_id: Uuid, data_deleted: bool },
-    MetadataUpdated { torrent_id: Uuid, change: MetadataChange },
-    SelectionReconciled { torrent_id: Uuid, reason: String },
-    FsopsStarted { torrent_id: Uuid },
-    FsopsProgress { torrent_id: Uuid, step: String, bytes_done: u64, bytes_total: u64 },
-    FsopsCompleted { torrent_id: Uuid, library_path: String },
-    FsopsFailed { torrent_id: Uuid, step: String, message: String },
-    SettingsChanged { description: String, revision: i64, sections: Vec<String> },
-    HealthChanged { degraded: Vec<String> },
+    StateChanged {
+        torrent_id: Uuid,
+        state: String,
+        message: Option<String>,
+    },
+    Completed {
+        torrent_id: Uuid,
+        library_path: String,
+    },
+    TorrentRemoved {
+        torrent_id: Uuid,
+        data_deleted: bool,
+    },
+    MetadataUpdated {
+        torrent_id: Uuid,
+        change: MetadataChange,
+    },
+    SelectionReconciled {
+        torrent_id: Uuid,
+        reason: String,
+    },
+    FsopsStarted {
+        torrent_id: Uuid,
+    },
+    FsopsProgress {
+        torrent_id: Uuid,
+        step: String,
+        bytes_done: u64,
+        bytes_total: u64,
+    },
+    FsopsCompleted {
+        torrent_id: Uuid,
+        library_path: String,
+    },
+    FsopsFailed {
+        torrent_id: Uuid,
+        step: String,
+        message: String,
+    },
+    SettingsChanged {
+        description: String,
+        revision: i64,
+        sections: Vec<String>,
+    },
+    HealthChanged {
+        degraded: Vec<String>,
+    },
 }
 
 impl Event {

@@ -18,7 +18,8 @@ pub struct EventFilter {
 impl EventFilter {
     /// Whether the reader wants it.
     pub fn matches(&self, event: &Event) -> bool {
-        let torrent = event.torrent().is_none_or(|id| self.torrents.is_empty() || self.torrents.contains(&id));
+        let torrent =
+            event.torrent().is_none_or(|id| self.torrents.is_empty() || self.torrents.contains(&id));
         let kind = self.kinds.is_empty() || self.kinds.contains(&event.kind());
         let state = event.state().is_none_or(|state| self.states.is_empty() || self.states.contains(&state));
         torrent && kind && state

@@ -7,6 +7,7 @@ use std::{
 
 use revaer_telemetry::Metrics;
 use sqlx::PgPool;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
 use crate::{Envelope, EventFilter, Subscription};
@@ -63,18 +64,18 @@ impl EventLog {
     /// Makes events visible, in the order of their numbers. Only the ledger calls this, after its commit.
     pub fn publish(&self, events: Vec<Envelope>) {
         let Some(newest) = events.last().map(|one| one.id) else { return };
-        {
-            let mut ring = self.shared.ring.write().unwrap_or_else(PoisonError::into_inner);
-            for event in events {
-                self.shared.metrics.event_emitted(event.event.kind());
-                if ring.events.len() == RING
-                    && let Some(oldest) = ring.events.pop_front()
-                {
-                    ring.evicted_through = oldest.id;
-                }
-                ring.events.push_back(Arc::new(event));
+        let mut ring = self.shared.ring.write().unwrap_or_else(PoisonError::into_inner);
+        for mut event in events {
+            event.at = to_microseconds(event.at);
+            self.shared.metrics.event_emitted(event.event.kind());
+            if ring.events.len() == RING
+                && let Some(oldest) = ring.events.pop_front()
+            {
+                ring.evicted_through = oldest.id;
             }
+            ring.events.push_back(Arc::new(event));
         }
+        // Under the lock: nobody may have read an event that the head says lies in the future.
         self.shared.head.send_replace(newest);
     }
 
@@ -90,4 +91,9 @@ impl EventLog {
     pub(crate) fn with_ring<T>(&self, look: impl FnOnce(&Ring) -> T) -> T {
         look(&self.shared.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// As the database keeps it: an event says the same time live and replayed.
+fn to_microseconds(at: OffsetDateTime) -> OffsetDateTime {
+    at - Duration::nanoseconds((at.nanosecond() % 1_000).into())
 }

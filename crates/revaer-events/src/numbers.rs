@@ -17,7 +17,7 @@ pub struct Numbers {
 impl Numbers {
     /// Leases the first block. Nothing below it is ever given out again.
     pub async fn lease(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        let leased_through = sql::lease(connection, BLOCK).await?;
+        let leased_through = sql::lease(connection, 0, BLOCK).await?;
         Ok(Self { next: leased_through - BLOCK + 1, leased_through })
     }
 
@@ -30,7 +30,8 @@ impl Numbers {
     /// failed batch would be given out twice.
     pub async fn ensure(&mut self, connection: &mut PgConnection, count: u64) -> Result<(), sqlx::Error> {
         while self.leased_through - self.newest() < count {
-            let through = sql::lease(connection, BLOCK).await?;
+            // Never below what was leased before: an older copy of the database may have come in its place.
+            let through = sql::lease(connection, self.leased_through, BLOCK).await?;
             // Somebody else's lease between (a restore) leaves a hole; ours begins after it.
             if through - BLOCK > self.leased_through {
                 self.next = through - BLOCK + 1;

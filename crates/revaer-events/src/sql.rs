@@ -5,11 +5,12 @@ use time::OffsetDateTime;
 
 use crate::{Envelope, Event};
 
-/// Leases `block` numbers and returns the last of them.
-pub(crate) async fn lease(connection: &mut PgConnection, block: u64) -> Result<u64, sqlx::Error> {
+/// Leases `block` numbers above `floor` and above every lease before, and returns the last of them.
+pub(crate) async fn lease(connection: &mut PgConnection, floor: u64, block: u64) -> Result<u64, sqlx::Error> {
     let through = sqlx::query_scalar!(
-        "UPDATE event_log_state SET leased_through = leased_through + $1 RETURNING leased_through",
-        i64::try_from(block).unwrap_or(i64::MAX)
+        "UPDATE event_log_state SET leased_through = greatest(leased_through, $1) + $2 RETURNING leased_through",
+        signed(floor),
+        signed(block)
     )
     .fetch_one(connection)
     .await?;
@@ -30,7 +31,7 @@ pub async fn events_insert(connection: &mut PgConnection, events: &[Envelope]) -
     let requests: Vec<Option<String>> = durable.iter().map(|one| one.request_id.clone()).collect();
     let payloads = durable
         .iter()
-        .map(|one| serde_json::to_value(&one.event))
+        .map(|one| serde_json::to_value(&one.event).map(storable))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     sqlx::query!(
@@ -79,20 +80,22 @@ pub(crate) async fn pruned_through(connection: &mut PgConnection) -> Result<u64,
 }
 
 /// Drops the oldest events that are before `before` or exceed `most` rows, at most 5,000 at a time. Returns how many.
+///
+/// What is dropped is always the log's beginning, so that a reader knows by its position alone what it has missed;
+/// an event whose clock ran ahead goes with those around it.
 pub async fn events_prune(
     connection: &mut PgConnection,
     before: OffsetDateTime,
     most: u64,
 ) -> Result<u64, sqlx::Error> {
     let dropped = sqlx::query_scalar!(
-        r#"WITH bound AS (SELECT id FROM events ORDER BY id DESC OFFSET $2 LIMIT 1),
-                dropped AS (DELETE FROM events WHERE id IN (
-                    SELECT id FROM events
-                    WHERE at < $1 OR id <= (SELECT id FROM bound)
-                    ORDER BY id LIMIT 5000) RETURNING id),
-                moved AS (UPDATE event_log_state
-                          SET pruned_through = greatest(pruned_through, (SELECT max(id) FROM dropped))
-                          WHERE EXISTS (SELECT FROM dropped))
+        r#"WITH oldest AS MATERIALIZED (SELECT id, at FROM events ORDER BY id LIMIT 5000),
+                beyond AS (SELECT id FROM events ORDER BY id DESC OFFSET $2 LIMIT 1),
+                bound AS (SELECT max(id) AS id FROM oldest
+                          WHERE at < $1 OR id <= (SELECT id FROM beyond)),
+                dropped AS (DELETE FROM events WHERE id <= (SELECT id FROM bound) RETURNING id),
+                moved AS (UPDATE event_log_state SET pruned_through = greatest(pruned_through, bound.id)
+                          FROM bound WHERE bound.id IS NOT NULL)
            SELECT count(*) AS "count!" FROM dropped"#,
         before,
         signed(most)
@@ -122,4 +125,19 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// The database's texts cannot hold U+0000, which a hostile name may bring: one event must not keep a batch from
+/// being stored.
+fn storable(mut payload: serde_json::Value) -> serde_json::Value {
+    fn clean(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+            serde_json::Value::Array(all) => all.iter_mut().for_each(clean),
+            serde_json::Value::Object(members) => members.values_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    clean(&mut payload);
+    payload
 }

@@ -29,7 +29,7 @@ pub enum Item {
 
 /// The durable log cannot be read now; the reader's position is kept, so it can go on later.
 #[derive(Debug, thiserror::Error)]
-#[error("the event log cannot be read: the database does not answer")]
+#[error("the event log cannot be read from the database; the reader keeps its position and can ask again")]
 pub struct SubscriptionError(#[source] sqlx::Error);
 
 /// A reader's position.
@@ -39,7 +39,7 @@ pub struct Subscription {
     head: watch::Receiver<u64>,
     filter: EventFilter,
     position: u64,
-    /// Asked for and not yet judged against retention.
+    /// Asked for by the client, and not yet seen not to lie in the future.
     unjudged: bool,
     /// A page of the durable log that is being handed out.
     page: VecDeque<Arc<Envelope>>,
@@ -63,8 +63,11 @@ impl Subscription {
 
     /// The next item; waits for it. Safe to drop and call again: the position moves only when an item is returned.
     pub async fn next(&mut self) -> Result<Item, SubscriptionError> {
-        if let Some(gap) = self.judge().await? {
-            return Ok(gap);
+        if self.unjudged {
+            if self.position > self.log.newest() {
+                return self.leap_from_the_future().await;
+            }
+            self.unjudged = false;
         }
         loop {
             if let Some(event) = self.page.pop_front() {
@@ -75,7 +78,9 @@ impl Subscription {
                 continue;
             }
             if self.log.with_ring(crate::log::Ring::evicted_through) > self.position {
-                self.read_page().await?;
+                if let Some(gap) = self.read_page().await? {
+                    return Ok(gap);
+                }
                 continue;
             }
             if let Some(event) = self.next_in_ring() {
@@ -89,39 +94,42 @@ impl Subscription {
         }
     }
 
-    async fn judge(&mut self) -> Result<Option<Item>, SubscriptionError> {
-        if !self.unjudged {
-            return Ok(None);
-        }
-        let newest = *self.head.borrow();
+    async fn leap_from_the_future(&mut self) -> Result<Item, SubscriptionError> {
         let pruned = async {
             let mut connection = self.log.pool().acquire().await?;
             sql::pruned_through(&mut connection).await
         };
         let oldest = pruned.await.map_err(SubscriptionError)?;
         self.unjudged = false;
-        if self.position >= oldest && self.position <= newest {
-            return Ok(None);
-        }
-        let gap = Item::Gap { requested: self.position, oldest, newest };
-        self.position = newest;
-        Ok(Some(gap))
+        Ok(self.leap(oldest))
     }
 
     /// Fills the page. An empty one means that the durable log has nothing up to the ring's begin.
-    async fn read_page(&mut self) -> Result<(), SubscriptionError> {
+    ///
+    /// Retention is asked after the events: what it had not dropped then was there when they were read.
+    async fn read_page(&mut self) -> Result<Option<Item>, SubscriptionError> {
         let evicted = self.log.with_ring(crate::log::Ring::evicted_through);
         let read = async {
             let mut connection = self.log.pool().acquire().await?;
-            sql::events_after(&mut connection, self.position, PAGE).await
+            let events = sql::events_after(&mut connection, self.position, PAGE).await?;
+            Ok((events, sql::pruned_through(&mut connection).await?))
         };
-        let events = read.await.map_err(SubscriptionError)?;
+        let (events, pruned) = read.await.map_err(SubscriptionError)?;
+        if pruned > self.position {
+            return Ok(Some(self.leap(pruned)));
+        }
         // What the ring still holds is read from the ring, where `progress` is too.
         self.page = events.into_iter().filter(|one| one.id <= evicted).map(Arc::new).collect();
         if self.page.is_empty() {
             self.position = evicted;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Goes on at the newest number, and says so.
+    fn leap(&mut self, oldest: u64) -> Item {
+        let requested = std::mem::replace(&mut self.position, self.log.newest());
+        Item::Gap { requested, oldest, newest: self.position }
     }
 
     fn next_in_ring(&mut self) -> Option<Arc<Envelope>> {
