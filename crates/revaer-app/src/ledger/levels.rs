@@ -13,8 +13,10 @@ use super::{
     stage::{Decision, Stage, Write},
 };
 
-/// Counters of a running torrent are stored at least this often.
-const STORE_COUNTERS: Duration = Duration::seconds(60);
+/// How old the stored counters of a torrent may become: those of a download are what a page shows right after a
+/// crash, those of a seed are only a ratio.
+const STORE_DOWNLOAD: Duration = Duration::seconds(10);
+const STORE_SEED: Duration = Duration::seconds(60);
 
 pub(crate) fn decide(stage: &Stage<'_>, id: TorrentId, level: &Level, now: OffsetDateTime) -> Decision {
     let Some(view) = stage.get(id) else { return Decision::default() };
@@ -34,22 +36,19 @@ pub(crate) fn decide(stage: &Stage<'_>, id: TorrentId, level: &Level, now: Offse
         loaded: level.loaded,
     };
     let seen = TorrentView { record: Arc::clone(record), live };
+    // The counters of now with the state that was shown: what a change of state is told against.
+    let shown = TorrentView { record: Arc::clone(record), live: Live { kind: view.live.kind, ..live } };
     let mut decision = Decision::default();
     decision.events.extend(progress(&view, &seen, level));
     if complete != record.content.complete {
-        completion(&mut decision, &view, &seen, complete, kind, now);
+        completion(&mut decision, &shown, complete, kind, now);
     } else if kind != record.last.kind || failure != record.failure {
         let mut record = (**record).clone();
         record.failure = failure;
-        let mut told = with_kind(
-            record,
-            &TorrentView { record: Arc::clone(&view.record), live: Live { kind: view.live.kind, ..live } },
-            kind,
-            now,
-        );
+        let mut told = with_kind(record, &shown, kind, now);
         decision.writes.append(&mut told.writes);
         decision.events.append(&mut told.events);
-    } else if now - record.last.at > STORE_COUNTERS && counters_differ(&seen) {
+    } else if now - record.last.at > store_every(complete) && counters_differ(&seen) {
         let mut record = (**record).clone();
         remember(&mut record.last, &live, now);
         decision.writes.push(Write::Put(Arc::new(record)));
@@ -93,14 +92,13 @@ fn progress(before: &TorrentView, now: &TorrentView, level: &Level) -> Option<Ev
 /// Wanted content became complete, or is no longer.
 fn completion(
     decision: &mut Decision,
-    view: &TorrentView,
-    seen: &TorrentView,
+    shown: &TorrentView,
     complete: bool,
     kind: StateKind,
     now: OffsetDateTime,
 ) {
-    let id = view.record.id;
-    let mut record = (*view.record).clone();
+    let id = shown.record.id;
+    let mut record = (*shown.record).clone();
     // What was complete when it came is not the pipeline's business.
     let came_complete = record.wish.seed_mode && record.content.generation == 0;
     record.content.complete = complete;
@@ -113,9 +111,7 @@ fn completion(
     }
     let generation = record.content.generation;
     let path = record.placement.content.as_ref().map(|content| content.root().to_string_lossy().into_owned());
-    let shown =
-        TorrentView { record: Arc::clone(&view.record), live: Live { kind: view.live.kind, ..seen.live } };
-    let mut told = with_kind(record, &shown, kind, now);
+    let mut told = with_kind(record, shown, kind, now);
     decision.writes.append(&mut told.writes);
     decision.events.append(&mut told.events);
     if complete && !came_complete {
@@ -124,6 +120,10 @@ fn completion(
             .events
             .push(Event::Completed { torrent_id: id.as_uuid(), library_path: path.unwrap_or_default() });
     }
+}
+
+const fn store_every(complete: bool) -> Duration {
+    if complete { STORE_SEED } else { STORE_DOWNLOAD }
 }
 
 fn counters_differ(seen: &TorrentView) -> bool {

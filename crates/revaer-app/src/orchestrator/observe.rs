@@ -33,11 +33,11 @@ pub(crate) fn absent() -> Level {
 /// "Complete" is computed: metadata known, the selection in force, every wanted byte in a verified piece, and the
 /// files found on disk at their full size. The engine's own "finished" only says when to look.
 pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) -> Seen {
-    let checking = matches!(seen.state, EngineState::CheckingResumeData | EngineState::CheckingFiles);
     let content = slot.given.as_ref().and_then(|given| given.content.as_ref());
     let in_force = content.filter(|content| seen.selection_version == Some(content.selection_version));
     let wanted = record.content.wanted_bytes;
     let (mut complete, mut done, mut look_at_files) = (None, None, false);
+    let checking = seen.state == EngineState::CheckingFiles;
     if let (Some(content), Some(wanted), false) = (in_force, wanted, checking) {
         // The sum over the pieces is made only when it can come out complete.
         let finished = matches!(seen.state, EngineState::Finished | EngineState::Seeding);

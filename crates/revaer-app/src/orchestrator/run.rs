@@ -9,7 +9,7 @@ use std::{
 use revaer_catalog::{Catalog, TorrentView};
 use revaer_telemetry::{Component, Health, OnFailure, Tasks};
 use revaer_torrent_core::{
-    Action, Desired, Membership, Observed, TorrentId, Wanted,
+    Action, Desired, EngineState, Membership, Observed, TorrentId, Wanted,
     engine::{EngineCommand, EngineProfile, Observation, TorrentEngine},
     fsops::{FsOpsControl, JobOutcome, Policy},
     plan,
@@ -349,7 +349,8 @@ impl Orchestrator {
     fn observed(&mut self, seen: &Observation) {
         let Some(view) = self.parts.catalog.get(seen.id) else { return };
         let Some(slot) = self.slots.get_mut(&seen.id).filter(|slot| slot.given.is_some()) else { return };
-        if !seen.loaded {
+        // While resume data is being compared nothing is known yet: what was last seen stands.
+        if !seen.loaded || seen.state == EngineState::CheckingResumeData {
             return;
         }
         let found = observe::member(&view.record, slot, seen);
