@@ -28,6 +28,7 @@ pub mod safe;
 mod service;
 pub mod sql;
 mod steps;
+mod takeover;
 mod transfer;
 
 pub use context::Checkpoints;

@@ -70,7 +70,8 @@ pub(crate) fn room(library: &SafeRoot, needed: u64) -> Result<(), FsError> {
     )))
 }
 
-fn explain(error: FsError, source: &SafePath, found: &Metadata, library: &SafeRoot) -> FsError {
+/// Why a link was refused, and what to do about it.
+pub(crate) fn explain(error: FsError, source: &SafePath, found: &Metadata, library: &SafeRoot) -> FsError {
     let (from, to) = (source.path(), library.path());
     let (from, to) = (from.display(), to.display());
     match error.errno() {

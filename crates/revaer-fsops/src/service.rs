@@ -46,7 +46,7 @@ pub struct FsOps {
     lanes: Mutex<HashMap<Lane, Arc<Semaphore>>>,
     running: Running,
     deletions: Arc<Semaphore>,
-    refusing: Mutex<HashMap<PathBuf, String>>,
+    waiting: Mutex<HashMap<TorrentId, String>>,
 }
 
 /// The torrents whose jobs run, each with what stops it.
@@ -79,7 +79,7 @@ impl FsOps {
             lanes: Mutex::default(),
             running: Arc::default(),
             deletions: Arc::new(Semaphore::new(DELETIONS)),
-            refusing: Mutex::default(),
+            waiting: Mutex::default(),
         })
     }
 
@@ -93,7 +93,7 @@ impl FsOps {
             return failed(Step::Validate, "this torrent's content is being placed already", true);
         };
         let Some(permit) = self.enter(&job, &claim.token).await else { return JobOutcome::Interrupted };
-        let (library, torrent) = (job.policy.library_root.clone(), job.torrent);
+        let torrent = job.torrent;
         let (token, metrics) = (claim.token.clone(), self.options.metrics.clone());
         let checkpoints = self.checkpoints.clone();
         let work = self.options.tasks.spawn_blocking("fsops job", move || {
@@ -104,7 +104,7 @@ impl FsOps {
             outcome
         });
         let outcome = work.await.unwrap_or_else(|error| failed(Step::Validate, &error.to_string(), true));
-        self.tell(&library, torrent, &outcome);
+        self.tell(torrent, &outcome);
         outcome
     }
 
@@ -134,29 +134,40 @@ impl FsOps {
         Arc::clone(lanes.entry(lane).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
-    /// Health follows the volumes: a library that refuses degrades until a job of it ends well. A shape fault is the
-    /// torrent's own, and shown there.
-    fn tell(&self, library: &std::path::Path, torrent: TorrentId, outcome: &JobOutcome) {
-        let mut refusing = self.refusing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Health follows the environment: a job that waits for it degrades until it ends, or goes with its torrent. A
+    /// shape fault is the torrent's own, and shown there.
+    fn tell(&self, torrent: TorrentId, outcome: &JobOutcome) {
         match outcome {
-            JobOutcome::Completed { .. } => {
-                if refusing.remove(library).is_some() {
-                    tracing::info!(event = "fsops.recovered", library = %library.display(), "fsops.recovered");
-                }
-            }
+            JobOutcome::Completed { .. } => self.ended(torrent),
             JobOutcome::Failed { step, message, retry } => {
                 let step = step.name();
-                tracing::warn!(event = "fsops.failed", %torrent, step, message, retry, "fsops.failed");
+                tracing::warn!(event = "fsops.failed", torrent.id = %torrent, step, message, retry, "fsops.failed");
                 if *retry {
-                    refusing.insert(library.to_owned(), message.clone());
+                    self.waiting_jobs().insert(torrent, message.clone());
+                    self.options.health.degrade(Component::Fsops, message.clone());
+                } else {
+                    self.ended(torrent);
                 }
             }
-            JobOutcome::Interrupted => return,
+            JobOutcome::Interrupted => {}
         }
-        match refusing.values().next() {
+    }
+
+    /// A torrent's job no longer waits for anything.
+    fn ended(&self, torrent: TorrentId) {
+        let mut waiting = self.waiting_jobs();
+        if waiting.remove(&torrent).is_none() {
+            return;
+        }
+        tracing::info!(event = "fsops.recovered", torrent.id = %torrent, "fsops.recovered");
+        match waiting.values().next() {
             Some(reason) => self.options.health.degrade(Component::Fsops, reason.clone()),
             None => self.options.health.clear(Component::Fsops),
         }
+    }
+
+    fn waiting_jobs(&self) -> std::sync::MutexGuard<'_, HashMap<TorrentId, String>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs what removes files, a few at a time, off the async threads.
@@ -194,7 +205,11 @@ impl FsOpsControl for FsOps {
     }
 
     fn discard(&self, torrent: TorrentId, library_root: PathBuf) -> BoxFuture<'_, Result<(), DeletionError>> {
-        Box::pin(self.removing("fsops discard", move |_| discard::discard(torrent, &library_root)))
+        Box::pin(async move {
+            self.removing("fsops discard", move |_| discard::discard(torrent, &library_root)).await?;
+            self.ended(torrent);
+            Ok(())
+        })
     }
 
     fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<DeletionOutcome, DeletionError>> {

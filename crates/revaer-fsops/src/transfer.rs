@@ -11,7 +11,7 @@ use crate::{
     durable::Durable,
     journal::{FileRecord, Identity, Progress},
     locate::Planned,
-    probe::Method,
+    probe::{self, Method},
     safe::{RelativePath, SafePath},
 };
 
@@ -57,7 +57,10 @@ impl Attempt<'_> {
         for (index, one) in planned.iter().enumerate() {
             self.context.checkpoint()?;
             self.context.point(|| format!("link:{index}"));
-            self.source.at(one.file.path.clone()).link_to(&self.staging.join(&one.file.path))?;
+            let source = self.source.at(one.file.path.clone());
+            source
+                .link_to(&self.staging.join(&one.file.path))
+                .map_err(|error| probe::explain(error, &source, &one.source, &self.library))?;
             done += one.file.size;
             self.context.progress(Step::Transfer, done, total);
         }

@@ -198,6 +198,10 @@ async fn a_volume_that_is_away_is_retried_and_shown_in_health() {
     let (step, message, retry) = failure(pipeline.run(&job).await);
     assert_eq!((step, retry), ("allowlist", true), "{message}");
     assert!(!job.policy.library_root.exists());
+    assert_eq!(pipeline.health.degraded(), ["fsops"]);
+    // What waits no longer, because its torrent is gone, does not degrade any more.
+    pipeline.fsops.discard(job.torrent, place.library.path().to_owned()).await.unwrap();
+    assert!(pipeline.health.degraded().is_empty());
 }
 
 #[tokio::test]
@@ -259,4 +263,40 @@ async fn content_that_lies_in_the_library_already_stays_there() {
     job.policy.library_root = place.downloads.path().to_owned();
     assert_eq!(Pipeline::new().run(&job).await, completed(&job, true));
     assert_eq!(tree(place.downloads.path()).keys().filter(|path| path.starts_with("Show/")).count(), 5);
+}
+
+#[tokio::test]
+async fn a_torrent_is_worked_on_once_at_a_time_and_others_beside_it() {
+    let place = Place::two_devices();
+    place.write("big", &noise(9, 20 * 1024 * 1024));
+    place.write("small", b"x");
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let pipeline = Arc::new(Pipeline::with(Checkpoints::new(move |point| {
+        if point.starts_with("copy:0:16777216") {
+            entered.send(()).unwrap();
+            gate.lock().unwrap().recv().unwrap();
+        }
+    })));
+    let job = place.job(MoveMode::Copy, "big", &["big"]);
+    let first = {
+        let (fsops, job) = (Arc::clone(&pipeline.fsops), job.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(fsops.run(job, Box::new(|_| {})))
+        })
+    };
+    inside.recv().unwrap();
+    let (_, message, retry) = failure(pipeline.run(&job).await);
+    assert!(retry && message.contains("is being placed already"), "{message}");
+    // A copy between these devices would wait its turn; what stays on one device does not.
+    let mut other = place.job(MoveMode::Hardlink, "small", &["small"]);
+    other.torrent = torrent(2);
+    let library = tempfile::tempdir().unwrap();
+    other.policy.library_root = library.path().to_owned();
+    other.policy.allow_list.push(library.path().to_owned());
+    assert_eq!(pipeline.run(&other).await, completed(&other, false));
+    release.send(()).unwrap();
+    assert_eq!(first.join().unwrap(), completed(&job, false));
 }
