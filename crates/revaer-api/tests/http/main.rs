@@ -1,0 +1,16 @@
+//! The surface over a real socket, a real database and real settings. The engine and the ledger are scripted: what
+//! they decide is tested where they live.
+
+mod auth;
+mod create;
+mod events;
+mod health;
+mod listing;
+mod multipart;
+mod openapi;
+mod problems;
+mod settings;
+mod setup;
+mod support;
+mod torrents;
+mod transport;

@@ -1,0 +1,70 @@
+//! Heads that cannot be read, connections that are kept, and the end.
+
+use std::time::Duration;
+
+use revaer_api::{Server, router};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::{Fixture, client::Answer};
+
+#[tokio::test]
+async fn what_the_parser_refuses_is_a_problem_too() {
+    let fixture = Fixture::new().await;
+    let client = fixture.client();
+    for bad in
+        ["NOT HTTP\r\n\r\n", "GET /health HTTP/9.9\r\n\r\n", "GET /health HTTP/1.1\r\nbad header\r\n\r\n"]
+    {
+        client.raw(bad.as_bytes()).await.problem(400, "bad-request");
+    }
+    let padding = "x".repeat(17 * 1024);
+    client.send("GET", "/health", &[("x-padding", &padding)], b"").await.problem(431, "headers-too-large");
+    let many = "a: b\r\n".repeat(200);
+    let many = format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n");
+    client.raw(many.as_bytes()).await.problem(431, "headers-too-large");
+    let fits = "x".repeat(15 * 1024);
+    client.send("GET", "/health", &[("x-padding", &fits)], b"").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let fixture = Fixture::new().await;
+    let mut stream = TcpStream::connect(fixture.server.local_addr()).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        Answer::parse(&answer).problem(404, "not-found");
+    }
+}
+
+#[tokio::test]
+async fn stopping_ends_streams_and_idle_connections_in_time() {
+    let (fixture, client) = Fixture::active().await;
+    let mut events = client.events("", None).await;
+    assert_eq!(events.next().await.unwrap().retry, Some(5000));
+    let mut idle = TcpStream::connect(fixture.server.local_addr()).await.unwrap();
+    assert!(fixture.server.clone().stop(Duration::from_secs(10)).await, "something did not end by itself");
+    let last = events.next().await.unwrap();
+    assert!(last.comment.unwrap().contains("stopping"));
+    assert_eq!(events.next().await, None);
+    assert_eq!(idle.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    assert!(TcpStream::connect(fixture.server.local_addr()).await.is_err(), "it still listens");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let fixture = Fixture::new().await;
+    let taken = fixture.server.local_addr();
+    let error = Server::bind(taken).await.unwrap_err();
+    assert_eq!(error.addr, taken);
+    assert!(error.to_string().contains(&taken.to_string()));
+    // The same surface can be served at a second address while the first one still runs.
+    let other = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let other = Server::serve(other, router(fixture.ports.clone()), &fixture.ports.tasks);
+    assert_ne!(other.local_addr(), taken);
+}
