@@ -4,6 +4,10 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # Queries are checked against .sqlx, so that nothing but `sqlx-prepare` needs a database to compile.
 export SQLX_OFFLINE := "true"
+
+# A failing test says what it waited for; the way there is noise.
+export RUST_BACKTRACE := "0"
+
 export CARGO_TERM_COLOR := env("CARGO_TERM_COLOR", "auto")
 
 scripts := "script/env.sh script/install script/test script/run script/demo script/with-postgres script/sqlx-prepare script/stats script/nightly-fresh-root .ci/run"

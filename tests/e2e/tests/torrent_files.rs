@@ -45,6 +45,7 @@ async fn all_valid_files_together_are_accepted_or_duplicates_and_share_no_path()
     let options = Options { database_url: Some(database.url().to_owned()), ..Options::default() };
     let mut server = Server::start_with(options, &json!({})).await?;
     let mut accepted = BTreeSet::new();
+    let mut started = 0;
     for (name, bytes) in corpus("valid")? {
         // What names a host beyond this machine is not started: no test speaks to the outside.
         let paused = bytes.windows(3).any(|window| window == b"://");
@@ -56,33 +57,40 @@ async fn all_valid_files_together_are_accepted_or_duplicates_and_share_no_path()
             assert!(accepted.contains(existing), "{name} duplicates the unknown {existing}");
         } else {
             let summary = answer.expect(202).with_context(|| name.clone())?;
+            started += i64::from(!paused);
             accepted.insert(summary["id"].as_str().with_context(|| format!("{name}: no id"))?.to_owned());
         }
     }
-    expect_distinct(&server, &database, &accepted).await?;
+    expect_distinct(&server, &database, &accepted, started).await?;
 
     // They are still apart after a start that reads them all back.
     assert_eq!(server.app.sigterm().await?, 0);
     server.start_again().await?;
-    expect_distinct(&server, &database, &accepted).await
+    expect_distinct(&server, &database, &accepted, started).await
 }
 
-/// Exactly these torrents are there, and none of their content paths is, or lies in, another's.
-async fn expect_distinct(server: &Server, database: &Database, accepted: &BTreeSet<String>) -> Result<()> {
+/// Exactly these torrents are there; whichever was started has its place, and no place is, or lies in, another's.
+async fn expect_distinct(
+    server: &Server,
+    database: &Database,
+    accepted: &BTreeSet<String>,
+    started: i64,
+) -> Result<()> {
     let listed = server.api.torrents().await?;
     let ids: BTreeSet<String> =
         listed.iter().filter_map(|torrent| Some(torrent["id"].as_str()?.to_owned())).collect();
     assert_eq!((&ids, listed.len()), (accepted, accepted.len()));
-    let mut connection = database.connect().await?;
-    let rows = connection.fetch_all("SELECT save_dir, root_name FROM torrents").await?;
-    let paths = rows
-        .iter()
-        .map(|row| {
-            let (folder, root): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(PathBuf::from(folder.context("a torrent file without a place")?)
-                .join(root.context("no root")?))
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let paths = wait::until("every started torrent to have its place", LIMIT, || async {
+        let mut connection = database.connect().await?;
+        let query = "SELECT save_dir, root_name FROM torrents WHERE save_dir IS NOT NULL";
+        let rows = connection.fetch_all(query).await?;
+        let paths = rows
+            .iter()
+            .map(|row| Ok(PathBuf::from(row.try_get::<String, _>(0)?).join(row.try_get::<String, _>(1)?)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok((i64::try_from(paths.len())? >= started).then_some(paths))
+    })
+    .await?;
     for (index, path) in paths.iter().enumerate() {
         for other in &paths[index + 1..] {
             assert!(
