@@ -84,20 +84,20 @@ async fn a_reader_that_is_given_up_at_any_moment_loses_nothing() {
     let mut writer = database.start().await;
     let mut reader = writer.reader(0);
     let mut seen = Vec::new();
-    let mut yields: u32 = 1;
+    let mut patience: u32 = 0;
     let mut given_up = 0;
     while seen.last() != Some(&u64::MAX) {
         if seen.len() == 500 && all.len() == 1_500 {
             all.extend(writer.publish([added(9), progress(9), added(9)]).await);
             writer.end().await;
         }
-        // Anything from one poll to some milliseconds.
-        yields = yields.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let patience = async {
-            for _ in 0..(yields >> 16) % 20_000 {
+        // One poll at first, then ever longer, until there is an event.
+        let waited_enough = async {
+            for _ in 0..patience {
                 tokio::task::yield_now().await;
             }
         };
+        let before = seen.len();
         tokio::select! {
             biased;
             item = reader.next() => match item.unwrap() {
@@ -105,8 +105,9 @@ async fn a_reader_that_is_given_up_at_any_moment_loses_nothing() {
                 Item::Event(event) => seen.push(event.id),
                 gap @ Item::Gap { .. } => panic!("{gap:?}"),
             },
-            () = patience => given_up += 1,
+            () = waited_enough => given_up += 1,
         }
+        patience = if seen.len() > before { 0 } else { patience + patience / 4 + 1 };
     }
     seen.pop();
     let expected: Vec<u64> = durable(&all[..1_500]).into_iter().chain(ids(&all[1_500..])).collect();

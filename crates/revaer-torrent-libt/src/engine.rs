@@ -1,0 +1,180 @@
+//! `LibtEngine`: the handle through which the rest of the server uses libtorrent.
+
+use std::{collections::HashSet, sync::Arc, thread::JoinHandle, time::Duration};
+
+use revaer_telemetry::{Component, Health, Tasks};
+use revaer_torrent_core::{
+    BoxFuture, Metainfo, TorrentId,
+    engine::{EngineCommand, EngineError, EngineStatus, InspectError, Observation, TorrentEngine},
+};
+use tokio::sync::{
+    Semaphore, mpsc,
+    oneshot::{self, Receiver},
+};
+
+use crate::{
+    board::Board,
+    ffi,
+    inspect::inspect,
+    mailbox::{self, Message},
+    resume::Store,
+    session::NativeOpener,
+    wake::Wake,
+    worker::{SessionWorker, Shared},
+};
+
+/// How long a command may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How many .torrent files are judged at a time.
+const MAX_INSPECTIONS: usize = 2;
+
+/// What the engine is given.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Where `engine` and `resume_store` are reported.
+    pub health: Health,
+    /// Where the blocking work of judging a .torrent runs.
+    pub tasks: Tasks,
+}
+
+/// The engine's threads could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gave no eventfd.
+    #[error("the engine got no eventfd from the system")]
+    Wake(#[source] std::io::Error),
+    /// The system gave no thread.
+    #[error("the engine got no thread from the system")]
+    Thread(#[source] std::io::Error),
+}
+
+/// libtorrent behind the engine port. Has no session until it is configured.
+#[derive(Debug)]
+pub struct LibtEngine {
+    mailbox: Option<mpsc::Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+    wake: Arc<Wake>,
+    board: Arc<Board>,
+    tasks: Tasks,
+    inspections: Semaphore,
+}
+
+impl LibtEngine {
+    /// Starts the threads of the engine: one that owns the session, one that owns the resume data.
+    pub fn start(options: EngineOptions) -> Result<Arc<Self>, StartError> {
+        let EngineOptions { health, tasks } = options;
+        let wake = Arc::new(Wake::new().map_err(StartError::Wake)?);
+        let board = Arc::new(Board::default());
+        let (library, headers) = (ffi::library_version(), ffi::header_version());
+        if !library.starts_with(headers.split('-').next().unwrap_or_default()) {
+            tracing::warn!(
+                library,
+                headers,
+                "libtorrent is not the version that Revaer was built with; rebuild Revaer"
+            );
+        }
+        board.set_status(|status| status.library_version = library);
+        let store = Store::start(Arc::clone(&wake), health.clone()).map_err(StartError::Thread)?;
+        let (mailbox, messages) = mpsc::channel(mailbox::CAPACITY);
+        let shared = Shared { wake: Arc::clone(&wake), board: Arc::clone(&board), health };
+        let thread = std::thread::Builder::new()
+            .name("session-worker".to_owned())
+            .spawn(move || run(shared, messages, store))
+            .map_err(StartError::Thread)?;
+        let inspections = Semaphore::new(MAX_INSPECTIONS);
+        Ok(Arc::new(Self { mailbox: Some(mailbox), thread: Some(thread), wake, board, tasks, inspections }))
+    }
+
+    /// Moves resume data of torrents other than `known` to `orphaned/` in the resume directory, where nothing is
+    /// ever deleted. Returns of how many torrents there was some. To be called once all records are known.
+    pub async fn set_aside_orphans(&self, known: HashSet<TorrentId>) -> Result<usize, EngineError> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Message::SetAsideOrphans(known, reply)).await?;
+        in_time(outcome).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), EngineError> {
+        let mailbox = self.mailbox.as_ref().ok_or(EngineError::NotRunning)?;
+        let sent = tokio::time::timeout(DEADLINE, mailbox.send(message)).await;
+        sent.map_err(|_| timed_out())?.map_err(|_| EngineError::NotRunning)?;
+        self.wake.signal();
+        Ok(())
+    }
+}
+
+fn run(shared: Shared, messages: mpsc::Receiver<Message>, store: Store) {
+    let health = shared.health.clone();
+    let board = Arc::clone(&shared.board);
+    let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // The session is opened, used and dropped in here, on this thread.
+        SessionWorker::new(NativeOpener, shared, messages, store).run();
+    }));
+    if worked.is_err() {
+        board.set_status(|status| status.running = false);
+        health.degrade(
+            Component::Engine,
+            "the engine's thread panicked; the log has the message; restart the server",
+        );
+    }
+}
+
+async fn in_time<T>(outcome: Receiver<Result<T, EngineError>>) -> Result<T, EngineError> {
+    match tokio::time::timeout(DEADLINE, outcome).await {
+        Ok(Ok(outcome)) => outcome,
+        // The worker ended without an answer.
+        Ok(Err(_)) => Err(EngineError::NotRunning),
+        Err(_) => Err(timed_out()),
+    }
+}
+
+fn timed_out() -> EngineError {
+    EngineError::TimedOut { seconds: DEADLINE.as_secs() }
+}
+
+impl TorrentEngine for LibtEngine {
+    fn inspect(&self, metainfo: Arc<[u8]>) -> BoxFuture<'_, Result<Metainfo, InspectError>> {
+        Box::pin(async move {
+            let unavailable = |reason: &str| InspectError::Unavailable(reason.to_owned());
+            let _turn = self.inspections.acquire().await.map_err(|_| unavailable("it is shutting down"))?;
+            self.tasks
+                .spawn_blocking("inspect a .torrent", move || inspect(&metainfo))
+                .await
+                .map_err(|_| unavailable("the check did not end; the log has the reason"))?
+        })
+    }
+
+    fn execute(&self, command: EngineCommand) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async move {
+            let (reply, outcome) = oneshot::channel();
+            self.send(Message::Command(command, reply)).await?;
+            in_time(outcome).await
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.board.changed())
+    }
+
+    fn take_changed(&self) -> Vec<Arc<Observation>> {
+        self.board.take_changed()
+    }
+
+    fn observe(&self, id: TorrentId) -> Option<Arc<Observation>> {
+        self.board.observe(id)
+    }
+
+    fn status(&self) -> EngineStatus {
+        self.board.status()
+    }
+}
+
+/// Without a shutdown before, the session ends as in a crash: nothing is saved. Blocks until it has ended.
+impl Drop for LibtEngine {
+    fn drop(&mut self) {
+        drop(self.mailbox.take());
+        self.wake.signal();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the engine's thread panicked");
+        }
+    }
+}

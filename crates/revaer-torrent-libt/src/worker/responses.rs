@@ -1,0 +1,40 @@
+//! Answers of the resume store.
+
+use std::time::Instant;
+
+use revaer_torrent_core::engine::EngineError;
+
+use super::core::Core;
+use crate::{mailbox::answer, resume::Response, session::LibtSession};
+
+impl<S: LibtSession> Core<S> {
+    pub(crate) fn take_responses(&mut self, now: Instant) {
+        while let Some(response) = self.store.response() {
+            match response {
+                // The store has reported it as degraded, and tries again with every round.
+                Response::Opened(Err(reason)) => tracing::error!(reason, "resume data cannot be kept"),
+                Response::Opened(Ok(())) => {}
+                Response::Loaded(loaded) => self.on_loaded(&loaded),
+                Response::Saved(outcomes) => {
+                    self.on_stored(outcomes.into_iter().map(|(_, outcome)| outcome), now);
+                }
+                Response::Deleted(id, outcome) => {
+                    if let Err(reason) = &outcome {
+                        tracing::warn!(torrent.id = %id, reason, "resume data was not deleted");
+                    }
+                    if let Some(reply) = self.waiting.deletions.pop_front() {
+                        answer(reply, outcome.map_err(EngineError::Storage));
+                    }
+                }
+                Response::OrphansSetAside(outcome) => {
+                    if let Some(reply) = self.waiting.orphans.pop_front()
+                        && reply.send(outcome.map_err(EngineError::Storage)).is_err()
+                    {
+                        tracing::debug!("the caller went away");
+                    }
+                }
+                Response::CleanStopMarked(outcome) => self.on_clean_stop_marked(outcome),
+            }
+        }
+    }
+}
