@@ -21,7 +21,7 @@ use crate::{
 /// How long a feeder waits before it tells again what could not be stored.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Retention is looked at this often.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Tells the ledger every change of the set of degraded components.
 pub(crate) async fn health(health: Health, facts: Facts, stop: CancellationToken) -> Result<(), Infallible> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use revaer_api::Ports;
+use revaer_api::{Ports, ServerFacts};
 use revaer_catalog::Catalog;
 use revaer_config::{BootstrapOptions, ConfigService};
 use revaer_events::{EventLog, Numbers};
@@ -46,123 +46,183 @@ const LEDGER: Duration = Duration::from_secs(3);
 
 /// Serves until a signal, or until something that it cannot do without has failed.
 pub async fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
-    let started_at = Instant::now();
     let mut signals = Signals::listen().context("signals cannot be received")?;
-    let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), &environment))?;
-    let (health, metrics) = (Health::new(), Metrics::new());
-    // One set of tasks for each stage of the shutdown.
-    let (base, front, pipeline) = (Tasks::new(), Tasks::new(), Tasks::new());
-    let children = Children::start().context("the thread that starts processes cannot be started")?;
-    let database = Database::open(&children, &data_dir, &environment, &health, &base).await?;
-    let pool = database.pool().clone();
-    let config = ConfigService::bootstrap(
-        pool.clone(),
-        BootstrapOptions {
-            data_dir: data_dir.path().to_path_buf(),
-            key_file: environment
-                .secret_key_file
-                .clone()
-                .unwrap_or_else(|| data_dir.path().join("secret.key")),
-        },
-        health.clone(),
-    )
-    .await
-    .context("the settings cannot be read")?;
-    let (catalog, events, ledger, logged) =
-        open_ledger(&pool, database.guard(), &health, &metrics, &base).await?;
-    let engine: Arc<dyn TorrentEngine> = LibtEngine::start(EngineOptions { health: health.clone() })
-        .context("the engine cannot be started")?;
-    let fsops = FsOps::new(revaer_fsops::FsOpsOptions {
-        tasks: pipeline.clone(),
-        metrics: metrics.clone(),
-        health: health.clone(),
-    });
-    let volumes = Volumes::start(&front, &health);
-    front.spawn(
-        "roots",
-        OnFailure::Shutdown,
-        roots::keep(config.clone(), volumes.clone(), pool.clone(), health.clone(), front.token()),
-    );
-    let (publish, watched) = watch::channel(settings::for_orchestrator(&config.snapshot()));
-    config.spawn_watcher(&front);
-    let orchestrator = Orchestrator::new(OrchestratorParts {
-        engine: Arc::clone(&engine),
-        fsops,
-        catalog: catalog.clone(),
-        ledger: ledger.clone(),
-        pool: pool.clone(),
-        settings: watched,
-        gate: RootGate::new(volumes),
-        health: health.clone(),
-        tasks: front.clone(),
-    });
-    front.spawn("orchestrator", OnFailure::Shutdown, orchestrator.run(front.token()));
-    front.spawn(
-        "health-events",
-        OnFailure::Log,
-        feeders::health(health.clone(), ledger.facts.clone(), front.token()),
-    );
-    front.spawn(
-        "settings-events",
-        OnFailure::Shutdown,
-        feeders::revisions(config.clone(), logged, publish, ledger.facts.clone(), front.token()),
-    );
-    front.spawn(
-        "gauges",
-        OnFailure::Log,
-        feeders::gauges(catalog.clone(), Arc::clone(&engine), metrics.clone(), front.token()),
-    );
-    let (prune_pool, prune_config, prune_stop) = (pool.clone(), config.clone(), front.token());
-    front.spawn_restarting("event-retention", move || {
-        feeders::retention(prune_pool.clone(), prune_config.clone(), prune_stop.clone())
-    });
-    let ports = Ports {
-        catalog,
-        intents: ledger.intents.clone(),
-        events,
-        engine: Arc::clone(&engine),
-        config: config.clone(),
-        health,
-        metrics,
-        pool: pool.clone(),
-        tasks: front.clone(),
-        facts: facts::gather(started_at, database.version(), environment.search_path.as_deref()),
-    };
-    let listeners = Listeners::open(ports, &config, options.listen, &data_dir).await?;
-    let guard = database.guard();
-    let (front_ended, base_ended) = (front.token(), base.token());
-    let outcome = tokio::select! {
-        () = signals.stop() => Ok(()),
-        () = front_ended.cancelled() => Err(anyhow::anyhow!("a vital task failed; the log says which")),
-        () = base_ended.cancelled() => Err(anyhow::anyhow!("a vital task failed; the log says which")),
-        by = guard.superseded() => Err(anyhow::anyhow!("{by} has taken over the database; this server has stopped writing")),
-        ended = listeners.follow(&config, options.listen, &data_dir) => ended,
-    };
-    drop(guard);
+    let running = Running::start(&options, &environment).await?;
+    let outcome = running.follow(&mut signals, &options).await;
     info!("draining");
     signals.exit_on_second();
-    listeners.stop(REQUESTS).await;
-    // Jobs stop at their next checkpoint, while the orchestrator still stores how they ended.
-    pipeline.token().cancel();
-    if !front.shutdown(ORCHESTRATION).await {
-        warn!("some tasks did not end in time");
+    running.drain().await;
+    outcome
+}
+
+/// The tasks of the server, one set for each stage of the shutdown.
+#[derive(Debug, Default)]
+struct Stages {
+    /// Requests, settings and the orchestrator.
+    front: Tasks,
+    /// Jobs of the pipeline.
+    pipeline: Tasks,
+    /// The ledger, and what the embedded database needs.
+    base: Tasks,
+}
+
+/// The server while it serves.
+struct Running {
+    stages: Stages,
+    data_dir: DataDir,
+    database: Database,
+    config: ConfigService,
+    engine: Arc<dyn TorrentEngine>,
+    listeners: Listeners,
+}
+
+impl Running {
+    async fn start(options: &Options, environment: &Environment) -> anyhow::Result<Self> {
+        let started_at = Instant::now();
+        let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), environment))?;
+        let (stages, health, metrics) = (Stages::default(), Health::new(), Metrics::new());
+        let children = Children::start().context("the thread that starts processes cannot be started")?;
+        let database = Database::open(&children, &data_dir, environment, &health, &stages.base).await?;
+        let pool = database.pool().clone();
+        let config = open_settings(&pool, &data_dir, environment, &health).await?;
+        let (catalog, events, ledger, logged) =
+            open_ledger(&pool, database.guard(), &health, &metrics, &stages.base).await?;
+        let engine: Arc<dyn TorrentEngine> =
+            LibtEngine::start(EngineOptions { tasks: stages.base.clone(), health: health.clone() })
+                .context("the engine cannot be started")?;
+        let facts = facts::gather(started_at, database.version(), environment.search_path.as_deref());
+        let front = Front { pool, config: config.clone(), catalog, events, ledger, health, metrics };
+        front.start_orchestrator(&stages, &engine, logged);
+        let ports = front.into_ports(Arc::clone(&engine), stages.front.clone(), facts);
+        let listeners = Listeners::open(ports, &config, options.listen, &data_dir).await?;
+        Ok(Self { stages, data_dir, database, config, engine, listeners })
     }
-    pipeline.shutdown(ORCHESTRATION).await;
-    match tokio::time::timeout(ENGINE, engine.execute(EngineCommand::Shutdown)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the engine did not stop in order"),
-        Err(_elapsed) => {
-            warn!("the engine did not stop in time; what is not saved is checked at the next start")
+
+    async fn follow(&self, signals: &mut Signals, options: &Options) -> anyhow::Result<()> {
+        let (front_ended, base_ended) = (self.stages.front.token(), self.stages.base.token());
+        let guard = self.database.guard();
+        tokio::select! {
+            () = signals.stop() => Ok(()),
+            () = front_ended.cancelled() => Err(anyhow::anyhow!("a vital task failed; the log says which")),
+            () = base_ended.cancelled() => Err(anyhow::anyhow!("a vital task failed; the log says which")),
+            by = guard.superseded() => {
+                Err(anyhow::anyhow!("{by} has taken over the database; this server has stopped writing"))
+            }
+            ended = self.listeners.follow(&self.config, options.listen, &self.data_dir) => ended,
         }
     }
-    if !base.shutdown(LEDGER).await {
-        warn!("the ledger did not end in time");
+
+    /// The stages of the end, each with its deadline.
+    async fn drain(self) {
+        let Stages { front, pipeline, base } = self.stages;
+        self.listeners.stop(REQUESTS).await;
+        // Jobs stop at their next checkpoint, while the orchestrator still stores how they ended.
+        pipeline.token().cancel();
+        if !front.shutdown(ORCHESTRATION).await {
+            warn!("some tasks did not end in time");
+        }
+        if !pipeline.shutdown(ORCHESTRATION).await {
+            warn!("a job did not stop in time; the next start goes on from its journal");
+        }
+        match tokio::time::timeout(ENGINE, self.engine.execute(EngineCommand::Shutdown)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the engine did not stop in order"),
+            Err(_elapsed) => {
+                warn!("the engine did not stop in time; what it did not save is checked at the next start");
+            }
+        }
+        if !base.shutdown(LEDGER).await {
+            warn!("the ledger did not end in time");
+        }
+        if let Err(error) = self.data_dir.remove_url() {
+            warn!(%error, "the url file was left behind");
+        }
+        self.database.close().await;
     }
-    if let Err(error) = data_dir.remove_url() {
-        warn!(%error, "the url file was left behind");
+}
+
+/// What the requests and the orchestrator share.
+struct Front {
+    pool: PgPool,
+    config: ConfigService,
+    catalog: Catalog,
+    events: EventLog,
+    ledger: LedgerHandles,
+    health: Health,
+    metrics: Metrics,
+}
+
+impl Front {
+    /// Starts the orchestrator with what it stands on, and the small tasks around it.
+    fn start_orchestrator(&self, stages: &Stages, engine: &Arc<dyn TorrentEngine>, logged: i64) {
+        let (tasks, stop) = (&stages.front, stages.front.token());
+        let fsops = FsOps::new(revaer_fsops::FsOpsOptions {
+            tasks: stages.pipeline.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+        });
+        let volumes = Volumes::start(tasks, &self.health);
+        let (config, facts, pool) = (&self.config, &self.ledger.facts, &self.pool);
+        let (publish, settings) = watch::channel(settings::for_orchestrator(&config.snapshot()));
+        let keep_roots =
+            roots::keep(config.clone(), volumes.clone(), pool.clone(), self.health.clone(), stop.clone());
+        tasks.spawn("roots", OnFailure::Shutdown, keep_roots);
+        config.spawn_watcher(tasks);
+        let orchestrator = Orchestrator::new(OrchestratorParts {
+            engine: Arc::clone(engine),
+            fsops,
+            catalog: self.catalog.clone(),
+            ledger: self.ledger.clone(),
+            pool: pool.clone(),
+            settings,
+            gate: RootGate::new(volumes),
+            health: self.health.clone(),
+            tasks: tasks.clone(),
+        });
+        tasks.spawn("orchestrator", OnFailure::Shutdown, orchestrator.run(stop.clone()));
+        let told_health = feeders::health(self.health.clone(), facts.clone(), stop.clone());
+        tasks.spawn("health-events", OnFailure::Log, told_health);
+        let told_settings = feeders::revisions(config.clone(), logged, publish, facts.clone(), stop.clone());
+        tasks.spawn("settings-events", OnFailure::Shutdown, told_settings);
+        let gauges =
+            feeders::gauges(self.catalog.clone(), Arc::clone(engine), self.metrics.clone(), stop.clone());
+        tasks.spawn("gauges", OnFailure::Log, gauges);
+        let (pool, config) = (pool.clone(), config.clone());
+        tasks.spawn_restarting("event-retention", move || {
+            feeders::retention(pool.clone(), config.clone(), stop.clone())
+        });
     }
-    database.close().await;
-    outcome
+
+    fn into_ports(self, engine: Arc<dyn TorrentEngine>, tasks: Tasks, facts: ServerFacts) -> Ports {
+        Ports {
+            catalog: self.catalog,
+            intents: self.ledger.intents,
+            events: self.events,
+            engine,
+            config: self.config,
+            health: self.health,
+            metrics: self.metrics,
+            pool: self.pool,
+            tasks,
+            facts,
+        }
+    }
+}
+
+async fn open_settings(
+    pool: &PgPool,
+    data_dir: &DataDir,
+    environment: &Environment,
+    health: &Health,
+) -> anyhow::Result<ConfigService> {
+    let own_key = || data_dir.path().join("secret.key");
+    let options = BootstrapOptions {
+        data_dir: data_dir.path().to_path_buf(),
+        key_file: environment.secret_key_file.clone().unwrap_or_else(own_key),
+    };
+    ConfigService::bootstrap(pool.clone(), options, health.clone())
+        .await
+        .context("the settings cannot be read")
 }
 
 /// Loads what is stored and starts the ledger. Returns the settings revision up to which events have been logged.

@@ -18,7 +18,7 @@ use super::{
 pub(crate) fn decide(stage: &Stage<'_>, fact: Fact, now: OffsetDateTime) -> (Decision, FactReply) {
     let decision = match fact {
         Fact::AssignPath { id, save_dir, root_name } => return assign_path(stage, id, save_dir, root_name),
-        Fact::MetadataKnown { id, bytes, metainfo } => metadata_known(stage, id, bytes, &metainfo, now),
+        Fact::MetadataKnown { id, bytes, metainfo } => metadata_known(stage, id, &bytes, &metainfo, now),
         Fact::Failed { id, message } => failed(stage, id, message, now),
         Fact::Left { id, pieces } => left(stage, id, pieces),
         Fact::Removed { id } => removed(stage, id),
@@ -72,7 +72,7 @@ pub(crate) fn extensions_of(metainfo: &Metainfo) -> Vec<String> {
 fn metadata_known(
     stage: &Stage<'_>,
     id: TorrentId,
-    bytes: Arc<[u8]>,
+    bytes: &Arc<[u8]>,
     metainfo: &Metainfo,
     now: OffsetDateTime,
 ) -> Decision {
@@ -92,11 +92,11 @@ fn metadata_known(
         let kept = other.record.info_hashes;
         hashes.v1 = hashes.v1.filter(|hash| kept.v1 != Some(*hash));
         hashes.v2 = hashes.v2.filter(|hash| kept.v2 != Some(*hash));
-        let known = learn(&view, &bytes, metainfo, hashes, now);
+        let known = learn(&view, bytes, metainfo, hashes, now);
         merge(&mut decision, known);
         return decision;
     }
-    merge(&mut decision, learn(&view, &bytes, metainfo, metainfo.info_hashes, now));
+    merge(&mut decision, learn(&view, bytes, metainfo, metainfo.info_hashes, now));
     decision
 }
 

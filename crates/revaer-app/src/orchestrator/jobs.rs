@@ -8,6 +8,7 @@ use revaer_torrent_core::{
     fsops::{Job, JobOutcome, JobReport, MoveMode, Policy, Step},
 };
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::{actions::Actor, content::StoredContent};
 use crate::ledger::{Board, Fact, JobProgress};
@@ -56,10 +57,7 @@ async fn prepare(actor: &Actor, record: &TorrentRecord, policy: Policy) -> Resul
     let stored =
         StoredContent::read(&actor.pool, &*actor.engine, record).await.map_err(|error| error.to_string())?;
     actor.gate.check(&content.save_dir).await?;
-    let policy = match claimed_policy(actor, record).await? {
-        Some(claimed) => claimed,
-        None => policy,
-    };
+    let policy = in_force(actor, record, policy).await?;
     actor.gate.check(&policy.library_root).await?;
     let fact = Fact::JobStarted { id: record.id, policy: policy_to_json(&policy) };
     actor.facts.tell(fact).await.map_err(|error| error.to_string())?;
@@ -71,6 +69,23 @@ async fn prepare(actor: &Actor, record: &TorrentRecord, policy: Policy) -> Resul
         files: stored.wanted_files(),
         policy,
     })
+}
+
+/// The policy that this attempt goes by. What a crash has cut goes on as it was claimed; what waited starts anew under
+/// the settings of now, since they may have been changed to let it go on.
+async fn in_force(actor: &Actor, record: &TorrentRecord, current: Policy) -> Result<Policy, String> {
+    let Some(claimed) = claimed_policy(actor, record).await? else { return Ok(current) };
+    let waited = record.fsops.as_ref().is_some_and(|job| job.status == FsopsStatus::Waiting);
+    if !waited {
+        return Ok(claimed);
+    }
+    if claimed.library_root != current.library_root {
+        let discarded = actor.fsops.discard(record.id, claimed.library_root).await;
+        if let Err(error) = discarded {
+            warn!(torrent.id = %record.id, %error, "what a job left in its old library root stays there");
+        }
+    }
+    Ok(current)
 }
 
 /// The policy that an earlier attempt was claimed with: a change of settings in between does not split a job.

@@ -39,7 +39,7 @@ const ACTIONS: usize = 32;
 const ENDS: usize = 256;
 /// The first wait after a setback; doubled each time, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How long a waiting pipeline job rests.
 const JOB_REST: Duration = Duration::from_secs(30);
 

@@ -24,6 +24,10 @@ pub(crate) struct GivenContent {
 
 /// One torrent's state here.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "three things can be under way independently of each other"
+)]
 pub(crate) struct Slot {
     /// An action is under way; the next one waits for its end.
     pub(crate) busy: bool,
