@@ -14,6 +14,9 @@ mod saver;
 mod saving;
 mod timers;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -166,6 +169,7 @@ impl<O: OpenSession> SessionWorker<O> {
 #[derive(Debug)]
 struct Stopping {
     reply: Reply,
+    since: Instant,
     failure: Option<String>,
     mark_asked: bool,
     /// The store has answered the last request: the session may end.

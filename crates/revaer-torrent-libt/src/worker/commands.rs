@@ -52,7 +52,7 @@ impl<S: LibtSession> Core<S> {
             },
             EngineCommand::Unload { id } => self.unload(id, reply, now),
             EngineCommand::Remove { id, save_dir } => self.remove(id, save_dir, reply, now),
-            EngineCommand::Shutdown => self.stop(reply),
+            EngineCommand::Shutdown => self.stop(reply, now),
         }
     }
 
@@ -123,7 +123,7 @@ impl<S: LibtSession> Core<S> {
     }
 
     /// The session goes quiet, what is worth saving is saved, the store marks the stop, the session ends.
-    fn stop(&mut self, reply: Reply) {
+    fn stop(&mut self, reply: Reply, now: Instant) {
         let quiet = self.session.pause_session();
         if let Err(error) = quiet {
             tracing::warn!(%error, "the session could not be paused before its end");
@@ -134,7 +134,7 @@ impl<S: LibtSession> Core<S> {
             }
         }
         self.saver.queue_dirty();
-        self.stopping = Some(Stopping { reply, failure: None, mark_asked: false, done: false });
+        self.stopping = Some(Stopping { reply, since: now, failure: None, mark_asked: false, done: false });
     }
 }
 

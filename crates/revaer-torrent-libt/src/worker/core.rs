@@ -18,6 +18,7 @@ use super::{
     listen::Listen,
     member::{Member, Phase},
     saver::Saver,
+    saving::STOP_WITHIN,
     timers::Timers,
 };
 use crate::{
@@ -241,7 +242,15 @@ impl<S: LibtSession> Core<S> {
         let unshown = (!self.members.touched.is_empty())
             .then(|| self.members.shown_at.map_or(now, |at| at + PUBLISH_EVERY));
         let soon = self.saver.has_soon();
-        let next = self.timers.next(soon).into_iter().chain(unshown).chain(self.listen.retry_at()).min();
+        let give_up = self.stopping.as_ref().map(|stopping| stopping.since + STOP_WITHIN);
+        let next = self
+            .timers
+            .next(soon)
+            .into_iter()
+            .chain(unshown)
+            .chain(give_up)
+            .chain(self.listen.retry_at())
+            .min();
         next.map_or(super::LONGEST_SLEEP, |at| at.saturating_duration_since(now))
     }
 

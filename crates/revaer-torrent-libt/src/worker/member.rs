@@ -175,8 +175,9 @@ impl Member {
         view.has_metadata = status.has_metadata;
         view.hashes = info_hashes(status.has_v1, status.v1, status.has_v2, status.v2);
         view.paused = status.paused;
-        if pieces || matches!(view.pieces, PieceSet::None) {
-            view.pieces = piece_set(status);
+        let set = piece_set(status);
+        if set != view.pieces {
+            view.pieces = set;
         }
         view.piece_count = status.piece_count;
         view.wanted_done = status.wanted_done;

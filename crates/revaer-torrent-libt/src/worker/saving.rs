@@ -1,6 +1,6 @@
 //! Drives the saver: asks libtorrent for blobs, hands rounds to the store, and ends a shutdown when all is stored.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use revaer_torrent_core::{PieceSet, engine::EngineError};
 
@@ -15,6 +15,9 @@ use crate::{
     resume::{MetaRecord, Request, SaveItem},
     session::{LibtSession, Slot},
 };
+
+/// A shutdown that has not saved everything by then ends without: a wedged disk must not hold the server up.
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 impl<S: LibtSession> Core<S> {
     /// Goes on with the saves as far as possible.
@@ -93,7 +96,16 @@ impl<S: LibtSession> Core<S> {
     }
 
     /// Ends a shutdown when nothing is left to save.
-    pub(crate) fn drive_stop(&mut self) {
+    pub(crate) fn drive_stop(&mut self, now: Instant) {
+        if let Some(stopping) = &mut self.stopping
+            && now.duration_since(stopping.since) >= STOP_WITHIN
+        {
+            let late = || {
+                "not everything was saved in time; the next start goes on from the saves before".to_owned()
+            };
+            stopping.failure.get_or_insert_with(late);
+            stopping.done = true;
+        }
         let busy = !self.saver.is_idle() || self.is_somebody_leaving();
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !busy && !stopping.mark_asked) else {
             return;

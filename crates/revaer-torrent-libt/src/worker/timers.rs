@@ -107,7 +107,7 @@ impl<S: LibtSession> Core<S> {
             self.note("the port could not be tried again", S::reopen);
         }
         self.drive_saves();
-        self.drive_stop();
+        self.drive_stop(now);
     }
 
     /// Listens on the port that is next in line.
