@@ -8,6 +8,7 @@ use revaer_events::EventLog;
 use revaer_telemetry::{Health, Metrics, Tasks};
 use revaer_torrent_core::engine::TorrentEngine;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::http::limiter::Limiter;
 
@@ -60,11 +61,16 @@ pub(crate) struct Shared {
     ports: Ports,
     /// How much each key has left of its rate.
     pub(crate) limiter: Limiter,
+    /// Bounds what large bodies take of memory: each of them may be held more than once while it is read.
+    pub(crate) uploads: Semaphore,
 }
+
+/// Large bodies that are read at once; further ones wait within their request's time.
+const UPLOADS: usize = 8;
 
 impl Shared {
     pub(crate) fn new(ports: Ports) -> Arc<Self> {
-        Arc::new(Self { ports, limiter: Limiter::default() })
+        Arc::new(Self { ports, limiter: Limiter::default(), uploads: Semaphore::new(UPLOADS) })
     }
 }
 

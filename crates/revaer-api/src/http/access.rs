@@ -100,7 +100,7 @@ async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> A
     };
     let allowance = app.limiter.take(&caller.info);
     let refusal = allowance.filter(|allowance| !allowance.granted).map(|allowance| {
-        tracing::warn!(event = "rate_limit.throttled", key_id = %caller.info.key_id, "a key is over its rate");
+        app.limiter.report(caller.info.key_id.as_str(), &app.health, &app.tasks);
         allowance.reject()
     });
     request.extensions_mut().insert(caller);

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -15,8 +15,9 @@ use std::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use revaer_api_models::ProblemKind;
 use revaer_config::{ApiKeyInfo, RateLimit};
+use revaer_telemetry::{Health, Tasks};
 
-use crate::http::problem::Reject;
+use crate::http::{problem::Reject, throttle_guard::Guard};
 
 /// Full buckets are forgotten when there are more than so many: keys come and go over a process's life.
 const SWEEP: usize = 1024;
@@ -34,6 +35,7 @@ struct Bucket {
 pub(crate) struct Limiter {
     buckets: Mutex<HashMap<String, Bucket>>,
     throttled: AtomicU64,
+    guard: Arc<Guard>,
 }
 
 /// What a key has left after this request.
@@ -53,6 +55,12 @@ impl Limiter {
     /// Takes one request from the key's bucket; `None` where the key is not limited.
     pub(crate) fn take(&self, key: &ApiKeyInfo) -> Option<Allowance> {
         Some(self.take_at(key.key_id.as_str(), key.rate_limit?, Instant::now()))
+    }
+
+    /// Reports a key that is over its rate.
+    pub(crate) fn report(&self, key_id: &str, health: &Health, tasks: &Tasks) {
+        tracing::warn!(event = "rate_limit.throttled", key_id, "a key is over its rate");
+        self.guard.raise(key_id, health, tasks);
     }
 
     /// Requests that were over their rate, since the process began.

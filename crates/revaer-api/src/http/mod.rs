@@ -12,3 +12,4 @@ pub(crate) mod loopback;
 pub(crate) mod members;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod throttle_guard;

@@ -80,7 +80,7 @@ impl Connection {
 }
 
 /// Says that nothing more comes, and waits a moment for the client to be done.
-async fn linger(mut io: Guarded) {
+async fn linger(mut io: Guarded<TcpStream>) {
     let finish = async {
         io.shutdown().await?;
         let mut rest = [0; 4096];

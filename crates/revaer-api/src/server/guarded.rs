@@ -15,7 +15,6 @@ use axum::http::StatusCode;
 use revaer_api_models::{PROBLEM_CONTENT_TYPE, REQUEST_ID_HEADER};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 use uuid::Uuid;
@@ -26,8 +25,8 @@ use crate::{http::problem, server::Stalled};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The socket of one connection.
-pub(super) struct Guarded {
-    socket: TcpStream,
+pub(super) struct Guarded<S> {
+    socket: S,
     stalled: Stalled,
     /// Runs while the client takes nothing.
     patience: Option<Pin<Box<Sleep>>>,
@@ -40,13 +39,14 @@ struct Replacement {
     written: usize,
 }
 
-impl Guarded {
-    pub(super) const fn new(socket: TcpStream, stalled: Stalled) -> Self {
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    pub(super) const fn new(socket: S, stalled: Stalled) -> Self {
         Self { socket, stalled, patience: None, replacement: None }
     }
 
-    /// Starts or checks the clock where nothing moved, and stops it where something did.
-    fn watched<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Writes; starts or checks the clock where nothing moved, and stops it where something did.
+    fn write_plain(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
         if outcome.is_ready() {
             self.patience = None;
             return outcome;
@@ -56,14 +56,9 @@ impl Guarded {
         self.stalled.mark();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client has taken nothing for 30 s")))
     }
-
-    fn write_plain(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.watched(context, outcome)
-    }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +68,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -98,13 +93,12 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.socket).poll_flush(context);
-        self.watched(context, outcome)
+        // A flush of a socket moves nothing, so it says nothing about the client.
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.socket).poll_shutdown(context);
-        self.watched(context, outcome)
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 
@@ -133,6 +127,44 @@ fn replacement(head: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_and_one_that_is_slow_is_not() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let stalled = Stalled::default();
+        let (mut client, socket) = tokio::io::duplex(4);
+        let mut guarded = Guarded::new(socket, stalled.clone());
+        let slow = async {
+            for _ in 0..4 {
+                sleep(PATIENCE.mul_f32(0.9)).await;
+                client.read_exact(&mut [0; 4]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(guarded.write_all(&[0; 16]), slow);
+        written.unwrap();
+        assert!(!stalled.is_stalled());
+        let error = guarded.write_all(&[0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(stalled.is_stalled());
+    }
+
+    #[tokio::test]
+    async fn a_replacement_is_written_whole_through_a_narrow_socket() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let bare = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let (mut client, socket) = tokio::io::duplex(7);
+        let mut guarded = Guarded::new(socket, Stalled::default());
+        let write = async move {
+            guarded.write_all(bare).await.unwrap();
+            guarded.shutdown().await.unwrap();
+        };
+        let mut taken = String::new();
+        let ((), read) = tokio::join!(write, client.read_to_string(&mut taken));
+        read.unwrap();
+        assert!(taken.starts_with("HTTP/1.1 400 ") && taken.ends_with('}'), "{taken}");
+    }
 
     #[test]
     fn a_bare_error_becomes_a_problem() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
+    body::HttpBody as _,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -66,6 +67,9 @@ fn accepted(view: &TorrentView) -> Result<Response, Reject> {
 }
 
 async fn read(app: &App, request: Request) -> Result<NewTorrent, Reject> {
+    let large = request.body().size_hint().upper().is_none_or(|most| most > body::JSON_LIMIT as u64);
+    // Never closed.
+    let _place = if large { app.uploads.acquire().await.ok() } else { None };
     let mut faults = Faults::default();
     let multipart = body::media_type(request.headers())
         .is_some_and(|media| media.eq_ignore_ascii_case("multipart/form-data"));

@@ -77,4 +77,5 @@ async fn a_key_over_its_rate_is_told_when_to_come_back() {
     client.get("/v1/torrents").await.expect(200);
     let full = fixture.client().get("/health/full").await.expect(200);
     assert_eq!(full["metrics"]["rate_limit_throttled_total"], 1);
+    assert_eq!(full["degraded"], json!(["api_rate_limit_guard"]));
 }

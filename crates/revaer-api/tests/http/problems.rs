@@ -61,3 +61,31 @@ async fn without_a_ledger_nothing_is_promised() {
     client.post("/v1/torrents", &body).await.problem(503, "service-unavailable");
     client.get("/v1/torrents").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_alone() {
+    let (_fixture, client) = Fixture::active().await;
+    let answer = client.form("/v1/torrents", &[("torrent", "application/x-bittorrent", b"panic")]).await;
+    let answer = answer.problem(500, "internal");
+    assert!(!answer.text.contains("on purpose"), "{}", answer.text);
+    client.get("/v1/torrents").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered_in_time() {
+    let (_fixture, client) = Fixture::active().await;
+    // From here on, time passes whenever everybody waits.
+    tokio::time::pause();
+    let answer = client.form("/v1/torrents", &[("torrent", "application/x-bittorrent", b"never")]).await;
+    answer.problem(408, "request-timeout");
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let (_fixture, client) = Fixture::active().await;
+    let answer = client.send("HEAD", "/v1/torrents", &[], b"").await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+    let answer = client.send("HEAD", "/nothing", &[], b"").await;
+    assert_eq!((answer.status, answer.text.as_str()), (404, ""));
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+}

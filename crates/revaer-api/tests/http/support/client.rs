@@ -11,7 +11,7 @@ use tokio::{
 use crate::support::sse::EventStream;
 
 /// An answer that does not come within this is a failure of the test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer.
 #[derive(Debug)]
@@ -133,8 +133,10 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut head = self.head(method, path, headers);
-        head.push_str(&format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()));
+        let length = body.len().to_string();
+        let mut all = headers.to_vec();
+        all.extend([("connection", "close"), ("content-length", &*length)]);
+        let head = self.head(method, path, &all);
         let bytes = [head.as_bytes(), body].concat();
         self.raw(&bytes).await
     }
@@ -156,27 +158,22 @@ impl Client {
 
     /// Opens the event stream.
     pub(crate) async fn events(&self, query: &str, after: Option<u64>) -> EventStream {
-        let mut head = self.head("GET", &format!("/v1/events{query}"), &[]);
-        if let Some(after) = after {
-            head.push_str(&format!("last-event-id: {after}\r\n"));
-        }
-        head.push_str("\r\n");
+        let after = after.map(|id| id.to_string());
+        let headers: Vec<_> = after.iter().map(|id| ("last-event-id", id.as_str())).collect();
+        let head = self.head("GET", &format!("/v1/events{query}"), &headers);
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         EventStream::open(stream).await
     }
 
-    pub(crate) fn head(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-        let mut head = format!("{method} {path} HTTP/1.1\r\n");
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("host: {}\r\n", self.addr));
-        }
-        if let Some(key) = &self.key {
-            head.push_str(&format!("x-revaer-api-key: {key}\r\n"));
-        }
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head
+    fn head(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+        let addr = self.addr.to_string();
+        let mut lines = vec![format!("{method} {path} HTTP/1.1")];
+        let names_host = headers.iter().any(|(name, _)| *name == "host");
+        let host = (!names_host).then_some(("host", addr.as_str()));
+        let key = self.key.as_deref().map(|key| ("x-revaer-api-key", key));
+        let all = host.iter().chain(&key).chain(headers);
+        lines.extend(all.map(|(name, value)| format!("{name}: {value}")));
+        lines.join("\r\n") + "\r\n\r\n"
     }
 }

@@ -59,6 +59,11 @@ fn read(bytes: &[u8]) -> Option<Metainfo> {
 
 impl TorrentEngine for ScriptedEngine {
     fn inspect(&self, metainfo: Arc<[u8]>) -> BoxFuture<'_, Result<Metainfo, InspectError>> {
+        match metainfo.as_ref() {
+            b"panic" => return Box::pin(async { panic!("on purpose") }),
+            b"never" => return Box::pin(std::future::pending()),
+            _ => {}
+        }
         let judged = match metainfo.as_ref() {
             b"unavailable" => Err(InspectError::Unavailable("it is being tested".to_owned())),
             bytes => read(bytes).ok_or_else(|| InspectError::Invalid("it is no bencoding".to_owned())),
