@@ -12,7 +12,7 @@ use crate::app::{App, Options};
 use crate::metainfo::{Maker, Metainfo};
 use crate::payload::Payload;
 use crate::peer::Peer;
-use crate::{setup, tree};
+use crate::{setup, tree, wait};
 
 /// A payload on disk that a peer seeds.
 #[derive(Debug)]
@@ -100,6 +100,15 @@ impl Server {
         let key = self.api.key().unwrap_or_default().to_owned();
         self.api = self.app.api()?.with_key(&key);
         Ok(())
+    }
+
+    /// Waits until the engine has loaded so many torrents. Before that, what was last stored of one is shown.
+    pub async fn wait_loaded(&self, count: u64, limit: Duration) -> Result<()> {
+        wait::until(format!("{count} torrents in the engine"), limit, || async {
+            let health = self.api.get("/health/full").await?.expect(200)?;
+            Ok((health["torrent"]["active"].as_u64() >= Some(count)).then_some(()))
+        })
+        .await
     }
 
     /// Where the entry of a torrent is in the library.

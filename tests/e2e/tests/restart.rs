@@ -71,11 +71,12 @@ async fn a_half_finished_torrent_goes_on_where_it_was() -> Result<()> {
     let after = server
         .api
         .wait_torrent(&id, "to go on", LIMIT, |detail| {
-            assert_ne!(detail["state"]["kind"], "checking", "{detail}");
+            assert_ne!(detail["state"]["kind"], "checking", "{}", detail["progress"]);
             detail["state"]["kind"] == "downloading"
         })
         .await?;
-    assert!(downloaded(&after) >= downloaded(&before), "{before} and then {after}");
+    let (before, after) = (downloaded(&before), downloaded(&after));
+    assert!(after >= before, "{before} bytes before the stop, {after} after the start");
 
     server.expect_entry(&id, &seed, LIMIT).await?;
     let uploaded = seed.peer.torrent(&seed.torrent).await?.map_or(0, |torrent| torrent.uploaded);
