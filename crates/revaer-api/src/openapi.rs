@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models as models;
@@ -15,7 +15,11 @@ use utoipa::{
     },
 };
 
-use crate::{events, health, settings, torrents};
+use crate::{
+    events, health,
+    http::{problem::Reject, query::Query},
+    settings, torrents,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -88,12 +92,17 @@ impl Modify for Aliases {
 /// This document.
 #[utoipa::path(
     get, path = "/docs/openapi.json", tag = "health", operation_id = "openapi",
-    responses((status = 200, description = "The OpenAPI document", body = Object))
+    responses(
+        (status = 200, description = "The OpenAPI document", body = Object),
+        (status = "default", description = "Not done", body = models::Problem,
+         content_type = "application/problem+json"),
+    )
 )]
-pub(crate) async fn document() -> Response {
+pub(crate) async fn document(uri: Uri) -> Result<Response, Reject> {
+    Query::new(&uri, &[])?.finish()?;
     static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
     let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], DOCUMENT.as_str()).into_response()
+    Ok(([(header::CONTENT_TYPE, json)], DOCUMENT.as_str()).into_response())
 }
 
 /// The `OpenAPI` document, as `docs/api/openapi.json` holds it.

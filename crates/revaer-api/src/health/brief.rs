@@ -3,13 +3,14 @@
 use axum::{
     Json,
     extract::State,
+    http::Uri,
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models::{DatabaseHealth, HealthBrief, HealthStatus, ProblemKind};
 
 use crate::{
     health::{database, mode},
-    http::problem::Reject,
+    http::{problem::Reject, query::Query},
     ports::App,
 };
 
@@ -22,7 +23,8 @@ use crate::{
          content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn brief(State(app): State<App>) -> Result<Response, Reject> {
+pub(crate) async fn brief(State(app): State<App>, uri: Uri) -> Result<Response, Reject> {
+    Query::new(&uri, &[])?.finish()?;
     let mut degraded: Vec<String> = app.health.degraded().into_iter().map(ToOwned::to_owned).collect();
     if database::latency(&app.pool).await.is_none() {
         if !degraded.iter().any(|name| name == "database") {

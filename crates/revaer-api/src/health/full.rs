@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::Uri};
 use revaer_api_models::{
     BuildInfo, ComponentHealth, Dependencies, FsopsHealth, HealthFull, HealthMetrics, HealthStatus, Tool,
     TorrentHealth, Version,
@@ -12,6 +12,7 @@ use revaer_torrent_core::StateKind;
 
 use crate::{
     health::{database, mode},
+    http::{problem::Reject, query::Query},
     ports::{App, ServerFacts},
     torrents::wire,
 };
@@ -25,7 +26,8 @@ use crate::{
          content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn full(State(app): State<App>) -> Json<HealthFull> {
+pub(crate) async fn full(State(app): State<App>, uri: Uri) -> Result<Json<HealthFull>, Reject> {
+    Query::new(&uri, &[])?.finish()?;
     let latency = database::latency(&app.pool).await;
     let components = components(&app, latency);
     let degraded: Vec<String> = Component::ALL
@@ -34,7 +36,7 @@ pub(crate) async fn full(State(app): State<App>) -> Json<HealthFull> {
         .filter(|name| components.get(name).is_some_and(|one| one.status == HealthStatus::Degraded))
         .collect();
     let snapshot = app.config.snapshot();
-    Json(HealthFull {
+    Ok(Json(HealthFull {
         status: if degraded.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded },
         mode: mode(snapshot.app.mode),
         revision: snapshot.revision.get(),
@@ -54,7 +56,7 @@ pub(crate) async fn full(State(app): State<App>) -> Json<HealthFull> {
         },
         torrent: torrents(&app),
         fsops: FsopsHealth::default(),
-    })
+    }))
 }
 
 /// The registry's word, and for the database what was seen just now.

@@ -2,14 +2,17 @@
 
 use axum::{
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models::ProblemKind;
 use revaer_telemetry::TorrentCounts;
 use revaer_torrent_core::StateKind;
 
-use crate::{http::problem::Reject, ports::App};
+use crate::{
+    http::{problem::Reject, query::Query},
+    ports::App,
+};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -22,7 +25,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
          content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Reject> {
+pub(crate) async fn metrics(State(app): State<App>, uri: Uri) -> Result<Response, Reject> {
+    Query::new(&uri, &[])?.finish()?;
     if !app.config.snapshot().app.telemetry.prometheus {
         let detail = "metrics are switched off; set app_profile.telemetry.prometheus to serve them";
         return Err(Reject::new(ProblemKind::NotFound, detail));

@@ -72,7 +72,8 @@ impl Server {
             connections: TaskTracker::new(),
         };
         let work = accept(listener.socket, router, tasks.clone(), handle.clone());
-        tasks.spawn("http listener", OnFailure::Shutdown, work);
+        // Tracked like a connection: when the server has stopped, its address is free.
+        tasks.spawn("http listener", OnFailure::Shutdown, handle.connections.track_future(work));
         handle
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use revaer_config::{ChangeContext, ConfigSnapshot};
@@ -43,8 +43,9 @@ pub(crate) async fn read(State(app): State<App>, request: Request) -> Result<Res
          content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn well_known(State(app): State<App>) -> Response {
-    shown(&app.config.snapshot())
+pub(crate) async fn well_known(State(app): State<App>, uri: Uri) -> Result<Response, Reject> {
+    Query::new(&uri, &[])?.finish()?;
+    Ok(shown(&app.config.snapshot()))
 }
 
 /// Changes settings: all of the changeset as one revision, or none of it.
@@ -86,8 +87,7 @@ fn shown(snapshot: &Arc<ConfigSnapshot>) -> Response {
 }
 
 fn revision_headers(headers: &mut HeaderMap, snapshot: &ConfigSnapshot) {
-    let constant = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-    headers.extend(constant.map(|(name, value): (HeaderName, HeaderValue)| (name, value)));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", snapshot.revision)) {
         headers.insert(header::ETAG, tag);
     }

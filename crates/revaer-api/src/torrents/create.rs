@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use revaer_api_models::{ProblemKind, TorrentSummary};
+use revaer_api_models::{CreateTorrent, ProblemKind, TorrentSummary};
 use revaer_catalog::{Intent, IntentReply, NewTorrent, TorrentView};
 use revaer_torrent_core::TorrentId;
 use serde_json::{Map, Value};
@@ -25,6 +25,19 @@ use crate::{
 /// Most bytes of a body: 8 MiB of .torrent in base64, and room for the rest.
 const BODY_LIMIT: usize = 12 * 1024 * 1024;
 
+// Read by `multipart.rs`; this names the parts for the document.
+/// A torrent to be added, as a form.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it only names the parts")]
+struct CreateForm {
+    /// The .torrent: at most 8 MiB.
+    #[schema(value_type = Option<String>, format = Binary)]
+    torrent: Option<Vec<u8>>,
+    /// The members of the JSON form, each of which may be a text part of its own instead (lists, numbers and
+    /// flags as JSON).
+    options: Option<CreateTorrent>,
+}
+
 /// Adds a torrent. When the answer comes, it is durable and listed.
 #[utoipa::path(
     post, path = "/v1/torrents", tag = "torrents", operation_id = "add_torrent",
@@ -32,8 +45,8 @@ const BODY_LIMIT: usize = 12 * 1024 * 1024;
     request_body(
         description = "JSON; or multipart/form-data with a file part `torrent` and the same members in a JSON part `options` or as text parts",
         content(
-            (revaer_api_models::CreateTorrent = "application/json"),
-            (Object = "multipart/form-data"),
+            (CreateTorrent = "application/json"),
+            (CreateForm = "multipart/form-data"),
         )
     ),
     responses(

@@ -190,3 +190,22 @@ async fn open_streams_are_counted() {
     }
     panic!("the stream is still counted");
 }
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_and_counted() {
+    let (fixture, client) = Fixture::active().await;
+    let mut stream = client.events("", None).await;
+    stream.next().await;
+    // More than the sockets hold.
+    let name = "n".repeat(16 * 1024);
+    let large = |id| {
+        let event = Event::TorrentAdded { torrent_id: Uuid::from_u128(1), name: name.clone() };
+        Envelope { event, ..added(id, 1) }
+    };
+    fixture.ports.events.publish((1..=2000).map(large).collect());
+    // From here on, time passes whenever everybody waits.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let text = fixture.ports.metrics.render(&fixture.ports.health);
+    assert!(text.contains("sse_dropped_total 1") && text.contains("sse_subscribers 0"), "{text}");
+}

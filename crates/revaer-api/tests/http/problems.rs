@@ -89,3 +89,21 @@ async fn head_is_get_without_a_body() {
     assert_eq!((answer.status, answer.text.as_str()), (404, ""));
     assert_eq!(answer.headers["content-type"], "application/problem+json");
 }
+
+#[tokio::test]
+async fn an_unknown_parameter_is_refused_everywhere() {
+    let (_fixture, client) = Fixture::active().await;
+    for path in [
+        "/health",
+        "/health/full",
+        "/metrics",
+        "/.well-known/revaer.json",
+        "/docs/openapi.json",
+        "/v1/config",
+        "/v1/torrents",
+        "/v1/events",
+    ] {
+        let refused = client.get(&format!("{path}?colour=red")).await.problem(400, "bad-request");
+        assert_eq!(crate::support::pointers(&refused), ["/query/colour"], "{path}");
+    }
+}
