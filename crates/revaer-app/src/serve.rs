@@ -39,10 +39,10 @@ use crate::{
 };
 
 /// Deadlines of the stages of a shutdown; together below the 30 s that the server promises.
-const REQUESTS: Duration = Duration::from_secs(4);
-const ORCHESTRATION: Duration = Duration::from_secs(6);
-const ENGINE: Duration = Duration::from_secs(12);
-const LEDGER: Duration = Duration::from_secs(3);
+const REQUESTS: Duration = Duration::from_secs(3);
+const ORCHESTRATION: Duration = Duration::from_secs(4);
+const ENGINE: Duration = Duration::from_secs(10);
+const LEDGER: Duration = Duration::from_secs(5);
 
 /// Serves until a signal, or until something that it cannot do without has failed.
 pub async fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {

@@ -124,7 +124,7 @@ impl Ledger {
         (ledger, handles)
     }
 
-    /// Works until `stop` is cancelled and nothing waits any more.
+    /// Works until `stop` is cancelled, or nobody is left who could want something.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
         let mut rest_until = Instant::now();
         loop {
@@ -132,10 +132,10 @@ impl Ledger {
             let resting = tokio::time::sleep_until(rest_until);
             tokio::select! {
                 biased;
-                count = self.intents.recv_many(&mut intents, BATCH) => if count == 0 { return Ok(()) },
-                count = self.facts.recv_many(&mut facts, BATCH) => if count == 0 { return Ok(()) },
+                count = self.intents.recv_many(&mut intents, BATCH) => if count == 0 { break },
+                count = self.facts.recv_many(&mut facts, BATCH) => if count == 0 { break },
                 () = async { resting.await; self.board.posted().await } => {}
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => break,
             }
             if !intents.is_empty() || !facts.is_empty() {
                 self.gather(&mut intents, &mut facts).await;
@@ -145,6 +145,20 @@ impl Ledger {
                 rest_until = Instant::now() + REST;
             }
         }
+        self.store_counters().await;
+        Ok(())
+    }
+
+    /// At a clean stop what was last seen of every torrent is stored, so that the next start shows just that.
+    async fn store_counters(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        let catalog = self.parts.catalog.clone();
+        let stale = catalog.ids().into_iter().filter_map(|id| catalog.get(id));
+        let decided: Vec<Decided> = stale
+            .filter_map(|view| levels::store_counters(&view, now))
+            .map(|decision| Decided { decision, request_id: None, caller: Caller::Nobody })
+            .collect();
+        self.settle(decided, now).await;
     }
 
     async fn gather(&mut self, intents: &mut Vec<IntentRequest>, facts: &mut Vec<FactRequest>) {

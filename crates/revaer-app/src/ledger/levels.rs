@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use revaer_catalog::{FsopsStatus, FsopsSummary, Live, TorrentView};
+use revaer_catalog::{FsopsStatus, FsopsSummary, LastObservation, Live, TorrentView};
 use revaer_events::Event;
 use revaer_torrent_core::{Bytes, StateKind, TorrentId, Transfer, derive_kind};
 use time::{Duration, OffsetDateTime};
@@ -48,10 +48,10 @@ pub(crate) fn decide(stage: &Stage<'_>, id: TorrentId, level: &Level, now: Offse
         let mut told = with_kind(record, &shown, kind, now);
         decision.writes.append(&mut told.writes);
         decision.events.append(&mut told.events);
-    } else if now - record.last.at > store_every(complete) && counters_differ(&seen) {
-        let mut record = (**record).clone();
-        remember(&mut record.last, &live, now);
-        decision.writes.push(Write::Put(Arc::new(record)));
+    } else if now - record.last.at > store_every(complete)
+        && let Some(stored) = store_counters(&seen, now)
+    {
+        decision.writes.extend(stored.writes);
     }
     decision.live.push((id, live));
     decision
@@ -126,16 +126,14 @@ const fn store_every(complete: bool) -> Duration {
     if complete { STORE_SEED } else { STORE_DOWNLOAD }
 }
 
-fn counters_differ(seen: &TorrentView) -> bool {
-    let last = seen.record.last;
-    last.done != seen.live.done
-        || last.downloaded != seen.live.downloaded
-        || last.uploaded != seen.live.uploaded
-}
-
-fn remember(last: &mut revaer_catalog::LastObservation, live: &Live, now: OffsetDateTime) {
-    last.done = live.done;
-    last.downloaded = live.downloaded;
-    last.uploaded = live.uploaded;
-    last.at = now;
+/// What was last seen of a torrent, for its record; nothing where the record has it.
+pub(crate) fn store_counters(seen: &TorrentView, now: OffsetDateTime) -> Option<Decision> {
+    let Live { done, downloaded, uploaded, .. } = seen.live;
+    let last = LastObservation { done, downloaded, uploaded, ..seen.record.last };
+    if last == seen.record.last {
+        return None;
+    }
+    let mut record = (*seen.record).clone();
+    record.last = LastObservation { at: now, ..last };
+    Some(Decision { writes: vec![Write::Put(Arc::new(record))], ..Decision::default() })
 }
