@@ -15,6 +15,8 @@ CREATE TABLE event_log_state (
     leased_through bigint NOT NULL CHECK (leased_through < 9007199254740992),
     pruned_through bigint NOT NULL,
     -- The settings revision up to which `settings_changed` has been logged.
-    settings_revision bigint NOT NULL DEFAULT 0
+    settings_revision bigint NOT NULL DEFAULT 0,
+    -- The ledger's last committed batch: tells whether a commit whose answer was lost has happened.
+    last_batch     bigint NOT NULL DEFAULT 0
 );
 INSERT INTO event_log_state (leased_through, pruned_through) VALUES (0, 0);

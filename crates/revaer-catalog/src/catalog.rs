@@ -6,6 +6,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    hash::Hash,
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -14,15 +15,15 @@ use std::{
 use revaer_torrent_core::{InfoHashV1, InfoHashV2, InfoHashes, StateKind, TorrentId};
 use time::OffsetDateTime;
 
-use crate::{Filter, Live, TorrentRecord, TorrentView};
+use crate::{Filter, Live, TorrentRecord, TorrentView, filter::folded};
 
 type ListKey = Reverse<(OffsetDateTime, TorrentId)>;
 
 #[derive(Debug, Default)]
 struct Model {
     entries: HashMap<TorrentId, TorrentView>,
-    /// Newest first; tombstones are not in it.
-    order: BTreeMap<ListKey, TorrentId>,
+    /// Newest first, with the names in lower case, so that a search reads nothing else; tombstones are not in it.
+    order: BTreeMap<ListKey, Box<str>>,
     v1: HashMap<InfoHashV1, TorrentId>,
     v2: HashMap<InfoHashV2, TorrentId>,
     /// Content roots, tombstones included.
@@ -120,19 +121,19 @@ impl Catalog {
     /// At most `limit` torrents after `after` that match. Costs the page, plus what the filter passes over.
     pub fn page(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Page {
         self.read(|model| {
-            let from = after.map_or(Bound::Unbounded, |cursor| {
-                Bound::Excluded(Reverse((cursor.added_at, cursor.id)))
-            });
+            let from = after
+                .map_or(Bound::Unbounded, |cursor| Bound::Excluded(Reverse((cursor.added_at, cursor.id))));
             let mut matching = model
                 .order
                 .range((from, Bound::Unbounded))
-                .filter_map(|(_, id)| model.entries.get(id))
-                .filter(|view| filter.matches(view));
+                .filter(|(_, name)| filter.matches_name(name))
+                .filter_map(|(Reverse((_, id)), _)| model.entries.get(id))
+                .filter(|view| filter.matches_but_name(view));
             let torrents: Vec<_> = matching.by_ref().take(limit).cloned().collect();
-            let next = matching.next().and(torrents.last()).map(|view| Cursor {
-                added_at: view.record.added_at,
-                id: view.record.id,
-            });
+            let next = matching
+                .next()
+                .and(torrents.last())
+                .map(|view| Cursor { added_at: view.record.added_at, id: view.record.id });
             Page { torrents, next }
         })
     }
@@ -182,7 +183,8 @@ impl Model {
             self.roots.insert(content.root(), record.id);
         }
         if !record.is_tombstone() {
-            self.order.insert(Reverse((record.added_at, record.id)), record.id);
+            let name = folded(&record.name).into_owned().into_boxed_str();
+            self.order.insert(Reverse((record.added_at, record.id)), name);
             if let Some(hash) = record.info_hashes.v1 {
                 self.v1.insert(hash, record.id);
             }
@@ -206,15 +208,18 @@ impl Model {
     fn take(&mut self, id: TorrentId) -> Option<TorrentView> {
         let view = self.entries.remove(&id)?;
         if let Some(content) = &view.record.placement.content {
-            self.roots.remove(&content.root());
+            let root = content.root();
+            if self.roots.get(&root) == Some(&id) {
+                self.roots.remove(&root);
+            }
         }
         if !view.record.is_tombstone() {
             self.order.remove(&Reverse((view.record.added_at, id)));
             if let Some(hash) = view.record.info_hashes.v1 {
-                self.v1.remove(&hash);
+                remove_own(&mut self.v1, &hash, id);
             }
             if let Some(hash) = view.record.info_hashes.v2 {
-                self.v2.remove(&hash);
+                remove_own(&mut self.v2, &hash, id);
             }
             self.count(&view.live, false);
         }
@@ -227,5 +232,12 @@ impl Model {
         if live.loaded {
             self.loaded = if more { self.loaded + 1 } else { self.loaded.saturating_sub(1) };
         }
+    }
+}
+
+/// Within one commit a hash may have gone to another torrent before its old one is taken out.
+fn remove_own<K: Eq + Hash>(index: &mut HashMap<K, TorrentId>, key: &K, id: TorrentId) {
+    if index.get(key) == Some(&id) {
+        index.remove(key);
     }
 }

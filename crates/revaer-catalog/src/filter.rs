@@ -1,5 +1,7 @@
 //! The filter of a list: comma-separated, case-insensitive conditions, all of which must hold.
 
+use std::borrow::Cow;
+
 use revaer_torrent_core::{Source, StateKind};
 
 use crate::TorrentView;
@@ -27,15 +29,27 @@ impl Filter {
 
     /// Whether `torrent` satisfies every condition.
     pub fn matches(&self, torrent: &TorrentView) -> bool {
+        self.matches_name(&folded(&torrent.record.name)) && self.matches_but_name(torrent)
+    }
+
+    /// The condition on the name, which is given in lower case: asked of every torrent that a page passes over.
+    pub(crate) fn matches_name(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
+    }
+
+    /// The other conditions, the cheap ones first.
+    pub(crate) fn matches_but_name(&self, torrent: &TorrentView) -> bool {
         let record = &torrent.record;
-        let any = |wanted: &[String], found: &dyn Fn(&String) -> bool| wanted.is_empty() || wanted.iter().any(found);
         (self.states.is_empty() || self.states.contains(&torrent.live.kind))
-            && any(&self.extensions, &|one| record.content.extensions.contains(one))
-            && self.tags.iter().all(|tag| record.tags.iter().any(|has| has.to_lowercase() == *tag))
-            && any(&self.names, &|part| record.name.to_lowercase().contains(part))
-            && any(&self.trackers, &|part| {
-                record.trackers.iter().any(|url| url.to_lowercase().contains(part))
-            })
+            && (self.extensions.is_empty()
+                || self.extensions.iter().any(|one| record.content.extensions.contains(one)))
+            && self.tags.iter().all(|tag| record.tags.iter().any(|has| folded(has) == *tag))
+            && (self.trackers.is_empty()
+                || record
+                    .trackers
+                    .iter()
+                    .map(|url| folded(url))
+                    .any(|url| self.trackers.iter().any(|part| url.contains(part.as_str()))))
     }
 
     /// A short text that tells this filter from another: a cursor made under one is refused under the other.
@@ -51,5 +65,14 @@ impl TorrentView {
     /// Whether it came as a magnet link.
     pub fn is_magnet(&self) -> bool {
         matches!(self.record.source, Source::Magnet(_))
+    }
+}
+
+/// In lower case; costs no allocation where it already is.
+pub(crate) fn folded(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+        Cow::Owned(text.to_lowercase())
+    } else {
+        Cow::Borrowed(text)
     }
 }

@@ -107,7 +107,11 @@ impl Intents {
     }
 
     /// Hands over an intent and waits until it is durable. If the caller goes away, the intent still counts.
-    pub async fn submit(&self, intent: Intent, request_id: Option<String>) -> Result<IntentReply, IntentError> {
+    pub async fn submit(
+        &self,
+        intent: Intent,
+        request_id: Option<String>,
+    ) -> Result<IntentReply, IntentError> {
         let (reply, answer) = oneshot::channel();
         let request = IntentRequest { intent, request_id, reply };
         self.mailbox.send(request).await.map_err(|_closed| IntentError::Unavailable)?;

@@ -14,7 +14,5 @@ mod view;
 pub use catalog::{Catalog, Change, Counts, Cursor, Page};
 pub use filter::Filter;
 pub use intent::{Intent, IntentError, IntentReply, IntentRequest, Intents, NewTorrent, RateChange};
-pub use record::{
-    ContentFacts, FsopsSummary, FsopsStatus, LastObservation, Placement, TorrentRecord, Wish,
-};
+pub use record::{ContentFacts, FsopsStatus, FsopsSummary, LastObservation, Placement, TorrentRecord, Wish};
 pub use view::{Live, TorrentView};

@@ -74,6 +74,7 @@ pub struct Wish {
 
 /// What is known of the content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ContentFacts {
     /// Whether the .torrent is stored.
     pub has_metainfo: bool,

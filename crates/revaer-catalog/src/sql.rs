@@ -30,6 +30,7 @@ pub enum LoadError {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns that the table has")]
 struct Row {
     id: Uuid,
     name: String,

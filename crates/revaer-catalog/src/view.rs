@@ -57,13 +57,15 @@ impl TorrentView {
     }
 
     /// 0–100, of the wanted content; 100 where nothing is missing.
-    #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
     pub fn percent_complete(&self) -> f64 {
         match self.record.content.wanted_bytes {
             None => 0.0,
             Some(Bytes(0)) => 100.0,
             // Rounded down to a tenth of a per cent, so that 100 means complete.
-            Some(Bytes(total)) => ((self.live.done.0 as f64 / total as f64) * 1000.0).floor() / 10.0,
+            Some(Bytes(total)) => {
+                let tenths = u128::from(self.live.done.0.min(total)) * 1_000 / u128::from(total);
+                f64::from(u32::try_from(tenths).unwrap_or(1_000)) / 10.0
+            }
         }
     }
 

@@ -117,8 +117,8 @@ impl<S: LibtSession> Core<S> {
                 .as_ref()
                 .filter(|_| member.view.has_metadata)
                 .map(|selection| selection.version);
-            let (id, limits) = (member.id, member.view.limits);
-            self.update_tick(&limits);
+            let id = member.id;
+            self.update_tick(slot);
             // A profile may have changed while libtorrent was busy with it.
             self.update_gate(slot);
             self.show(slot);

@@ -101,7 +101,7 @@ impl<S: LibtSession> Core<S> {
         {
             member.view.limits = limits;
         }
-        self.update_tick(&limits);
+        self.update_tick(slot);
         self.update_gate(slot);
         self.show(slot);
         answer(reply, outcome.map_err(|error| EngineError::Refused { id, reason: error.to_string() }));

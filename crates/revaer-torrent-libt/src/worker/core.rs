@@ -44,6 +44,8 @@ pub(crate) struct Members {
     touched: HashSet<Slot>,
     /// Those whose rates are not zero.
     pub(crate) moving: HashSet<Slot>,
+    /// Those with a cap of their own that libtorrent puts in force.
+    capped: HashSet<Slot>,
     shown_at: Option<Instant>,
 }
 
@@ -86,6 +88,7 @@ impl Members {
         self.by_id.remove(&member.id);
         self.touched.remove(&slot);
         self.moving.remove(&slot);
+        self.capped.remove(&slot);
         Some(member)
     }
 
@@ -179,10 +182,13 @@ impl<S: LibtSession> Core<S> {
         }
     }
 
-    /// Sets the interval of libtorrent's bookkeeping for the caps in force, of which `limits` is one.
-    pub(crate) fn update_tick(&mut self, limits: &RateLimits) {
-        if self.timers.capped && is_capped(limits) {
-            return;
+    /// Notes a torrent's own caps, as they are or as they go with it, and sets the interval of libtorrent's
+    /// bookkeeping for the caps in force.
+    pub(crate) fn update_tick(&mut self, slot: Slot) {
+        if self.members.by_slot.get(&slot).is_some_and(|member| is_capped(&member.view.limits)) {
+            self.members.capped.insert(slot);
+        } else {
+            self.members.capped.remove(&slot);
         }
         let capped = self.profile.as_ref().is_some_and(|profile| self.has_cap(profile));
         if capped != self.timers.capped {

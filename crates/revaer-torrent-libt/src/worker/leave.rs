@@ -147,7 +147,7 @@ impl<S: LibtSession> Core<S> {
         } else {
             tracing::warn!(torrent.id = %member.id, "libtorrent dropped the torrent unasked");
         }
-        self.update_tick(&revaer_torrent_core::RateLimits::default());
+        self.update_tick(slot);
         self.run_deferred(member.id, now);
     }
 
@@ -163,6 +163,7 @@ impl<S: LibtSession> Core<S> {
         if let Phase::Leaving(Leaving::Removing { reply, save_dir, .. }) = member.phase {
             self.delete_stored(member.id, save_dir, member.view.hashes, reply);
         }
+        self.update_tick(slot);
         self.run_deferred(member.id, now);
     }
 

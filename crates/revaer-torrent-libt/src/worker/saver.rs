@@ -188,8 +188,11 @@ impl Saver {
     pub(crate) fn forget(&mut self, slot: Slot) -> Vec<Waiter> {
         self.dirty.remove(&slot);
         self.soon.remove(&slot);
-        self.queue.retain(|queued| *queued != slot);
-        let mut waiters = self.queued.remove(&slot).unwrap_or_default();
+        let mut waiters = Vec::new();
+        if let Some(queued) = self.queued.remove(&slot) {
+            self.queue.retain(|queued| *queued != slot);
+            waiters.extend(queued);
+        }
         waiters.extend(self.asked.remove(&slot).map(|asked| asked.waiters).unwrap_or_default());
         if let Some(at) = self.collected.iter().position(|(collected, ..)| *collected == slot) {
             waiters.extend(self.collected.swap_remove(at).2);

@@ -1,7 +1,15 @@
 //! What the tests of the engine share: payload, a .torrent of it (v1), engines on addresses of their own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of it"
+)]
+
+mod v2;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,6 +32,8 @@ use revaer_torrent_core::{
 use revaer_torrent_libt::{EngineOptions, LibtEngine};
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
+
+pub use v2::V2Sample;
 
 pub const PIECE: usize = 16 * 1024;
 
@@ -184,11 +194,21 @@ impl Client {
     }
 
     pub fn add(&self, id: TorrentId, sample: &Sample) -> AddTorrent {
+        let source = AddSource::Metainfo(Arc::clone(&sample.metainfo));
+        self.add_from(id, source, Some(everything(1, sample)))
+    }
+
+    pub fn add_from(
+        &self,
+        id: TorrentId,
+        source: AddSource,
+        selection: Option<AppliedSelection>,
+    ) -> AddTorrent {
         AddTorrent {
             id,
-            source: AddSource::Metainfo(Arc::clone(&sample.metainfo)),
+            source,
             save_dir: self.save_dir(),
-            selection: Some(everything(1, sample)),
+            selection,
             limits: RateLimits::default(),
             sequential: false,
             seed_mode: false,
