@@ -43,7 +43,7 @@ impl Filter {
         (self.states.is_empty() || self.states.contains(&torrent.live.kind))
             && (self.extensions.is_empty()
                 || self.extensions.iter().any(|one| record.content.extensions.contains(one)))
-            && self.tags.iter().all(|tag| record.tags.iter().any(|has| folded(has) == *tag))
+            && self.tags.iter().all(|tag| record.tags.iter().any(|has| is_same(has, tag)))
             && (self.trackers.is_empty()
                 || record
                     .trackers
@@ -75,4 +75,9 @@ pub(crate) fn folded(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// Whether `text` is `wanted`, which is in lower case; the length alone rules out most.
+fn is_same(text: &str, wanted: &str) -> bool {
+    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { text.to_lowercase() == wanted }
 }
