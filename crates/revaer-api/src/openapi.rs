@@ -99,8 +99,8 @@ impl Modify for Aliases {
     )
 )]
 pub(crate) async fn document(uri: Uri) -> Result<Response, Reject> {
-    Query::new(&uri, &[])?.finish()?;
     static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
+    Query::new(&uri, &[])?.finish()?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, json)], DOCUMENT.as_str()).into_response())
 }

@@ -120,13 +120,14 @@ impl Catalog {
 
     /// At most `limit` torrents after `after` that match. Costs the page, plus what the filter passes over.
     pub fn page(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Page {
+        let names = filter.name_search();
         self.read(|model| {
             let from = after
                 .map_or(Bound::Unbounded, |cursor| Bound::Excluded(Reverse((cursor.added_at, cursor.id))));
             let mut matching = model
                 .order
                 .range((from, Bound::Unbounded))
-                .filter(|(_, name)| filter.matches_name(name))
+                .filter(|(_, name)| names.finds(name))
                 .filter_map(|(Reverse((_, id)), _)| model.entries.get(id))
                 .filter(|view| filter.matches_but_name(view));
             let torrents: Vec<_> = matching.by_ref().take(limit).cloned().collect();

@@ -1,5 +1,7 @@
 //! Torrents with a v2 info-hash, and two magnets that turn out to be one torrent.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::{fs, sync::Arc};
