@@ -37,6 +37,8 @@ CREATE TABLE torrents (
     generation        integer NOT NULL DEFAULT 0,
     complete          boolean NOT NULL DEFAULT false,
     failure           text,
+    -- The elder torrent with the same content, where that only showed when metadata arrived.
+    same_as           uuid,
     added_at          timestamptz NOT NULL,
     completed_at      timestamptz,
     -- The last observation, so that the first page after a start shows what was.
@@ -49,9 +51,10 @@ CREATE TABLE torrents (
     CHECK ((save_dir IS NULL) = (root_name IS NULL))
 );
 
--- Tombstones keep their row until their files are gone, but no longer stand in the way of the same content.
-CREATE UNIQUE INDEX torrents_info_hash_v1 ON torrents (info_hash_v1) WHERE wanted <> 'removed';
-CREATE UNIQUE INDEX torrents_info_hash_v2 ON torrents (info_hash_v2) WHERE wanted <> 'removed';
+-- Tombstones keep their row until their files are gone, but no longer stand in the way of the same content; nor does
+-- a torrent that gave way to an elder one.
+CREATE UNIQUE INDEX torrents_info_hash_v1 ON torrents (info_hash_v1) WHERE wanted <> 'removed' AND same_as IS NULL;
+CREATE UNIQUE INDEX torrents_info_hash_v2 ON torrents (info_hash_v2) WHERE wanted <> 'removed' AND same_as IS NULL;
 -- No two torrents share a content path, tombstones included: their files are still there.
 CREATE UNIQUE INDEX torrents_content_path ON torrents (save_dir, root_name);
 

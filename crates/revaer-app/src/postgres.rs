@@ -74,7 +74,8 @@ impl EmbeddedPostgres {
             Ok(())
         });
         health.clear(Component::Database);
-        tracing::info!(version, socket = ?connect.get_socket(), "embedded postgresql is running");
+        let socket = connect.get_socket().map(|path| path.display().to_string());
+        tracing::info!(version, socket, "embedded postgresql is running");
         Ok(Self { connect, version, supervision })
     }
 

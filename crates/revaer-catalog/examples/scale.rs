@@ -96,6 +96,7 @@ fn record(number: u32) -> TorrentRecord {
         },
         content: ContentFacts::default(),
         failure: None,
+        same_as: None,
         added_at: at,
         completed_at: None,
         last: LastObservation {

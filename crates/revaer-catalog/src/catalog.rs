@@ -94,7 +94,7 @@ impl Catalog {
         self.read(|model| model.entries.get(&id).cloned())
     }
 
-    /// The torrent, not a tombstone, that has one of the hashes.
+    /// The torrent whose identity one of the hashes is.
     pub fn by_info_hash(&self, hashes: &InfoHashes) -> Option<TorrentId> {
         self.read(|model| {
             let v1 = hashes.v1.and_then(|hash| model.v1.get(&hash));
@@ -186,13 +186,15 @@ impl Model {
         if !record.is_tombstone() {
             let name = folded(&record.name).into_owned().into_boxed_str();
             self.order.insert(Reverse((record.added_at, record.id)), name);
+            self.count(&live, true);
+        }
+        if record.owns_hashes() {
             if let Some(hash) = record.info_hashes.v1 {
                 self.v1.insert(hash, record.id);
             }
             if let Some(hash) = record.info_hashes.v2 {
                 self.v2.insert(hash, record.id);
             }
-            self.count(&live, true);
         }
         self.entries.insert(record.id, TorrentView { record, live });
     }
@@ -216,13 +218,13 @@ impl Model {
         }
         if !view.record.is_tombstone() {
             self.order.remove(&Reverse((view.record.added_at, id)));
-            if let Some(hash) = view.record.info_hashes.v1 {
-                remove_own(&mut self.v1, &hash, id);
-            }
-            if let Some(hash) = view.record.info_hashes.v2 {
-                remove_own(&mut self.v2, &hash, id);
-            }
             self.count(&view.live, false);
+        }
+        if let Some(hash) = view.record.info_hashes.v1 {
+            remove_own(&mut self.v1, &hash, id);
+        }
+        if let Some(hash) = view.record.info_hashes.v2 {
+            remove_own(&mut self.v2, &hash, id);
         }
         Some(view)
     }

@@ -32,6 +32,9 @@ pub struct TorrentRecord {
     pub content: ContentFacts,
     /// Why it cannot go on; cleared by a resume.
     pub failure: Option<String>,
+    /// The elder torrent with the same content, where that only showed when metadata arrived. The content is the
+    /// elder's alone; this one has failed and answers to no info-hash.
+    pub same_as: Option<TorrentId>,
     /// When it was added, cut to microseconds, so that it is the same in memory and in the database.
     pub added_at: OffsetDateTime,
     /// When its wanted content was first there.
@@ -162,5 +165,10 @@ impl TorrentRecord {
     /// Whether it is a tombstone, which nobody sees.
     pub const fn is_tombstone(&self) -> bool {
         matches!(self.wish.wanted, Wanted::Removed { .. })
+    }
+
+    /// Whether its info-hashes are its identity: of all torrents with a hash, one's at most.
+    pub const fn owns_hashes(&self) -> bool {
+        !self.is_tombstone() && self.same_as.is_none()
     }
 }

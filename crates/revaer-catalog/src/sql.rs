@@ -64,6 +64,7 @@ struct Row {
     generation: i32,
     complete: bool,
     failure: Option<String>,
+    same_as: Option<Uuid>,
     added_at: OffsetDateTime,
     completed_at: Option<OffsetDateTime>,
     last_state: String,
@@ -80,7 +81,7 @@ pub async fn torrents_load(connection: &mut PgConnection) -> Result<Vec<TorrentR
         r#"SELECT id, name, info_hash_v1, info_hash_v2, magnet, trackers, peers, tags, download_dir, save_dir,
                   root_name, library_path, content_in_library, wanted, delete_data, sequential, seed_mode,
                   max_download_bps, max_upload_bps, include, exclude, skip_fluff, priorities, selection_version,
-                  has_metainfo, private, is_directory, extensions, wanted_bytes, generation, complete, failure,
+                  has_metainfo, private, is_directory, extensions, wanted_bytes, generation, complete, failure, same_as,
                   added_at, completed_at, last_state, bytes_done, bytes_downloaded, bytes_uploaded, last_updated
            FROM torrents"#
     )
@@ -107,9 +108,9 @@ pub async fn torrent_put(connection: &mut PgConnection, record: &TorrentRecord) 
                save_dir, root_name, library_path, content_in_library, wanted, delete_data, sequential, seed_mode,
                max_download_bps, max_upload_bps, include, exclude, skip_fluff, priorities, selection_version,
                has_metainfo, private, is_directory, extensions, wanted_bytes, generation, complete, failure,
-               added_at, completed_at, last_state, bytes_done, bytes_downloaded, bytes_uploaded, last_updated)
+               added_at, completed_at, last_state, bytes_done, bytes_downloaded, bytes_uploaded, last_updated, same_as)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-               $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39)
+               $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)
            ON CONFLICT (id) DO UPDATE SET
                name = $2, info_hash_v1 = $3, info_hash_v2 = $4, magnet = $5, trackers = $6, peers = $7, tags = $8,
                download_dir = $9, save_dir = $10, root_name = $11, library_path = $12, content_in_library = $13,
@@ -118,7 +119,7 @@ pub async fn torrent_put(connection: &mut PgConnection, record: &TorrentRecord) 
                selection_version = $24, has_metainfo = $25, private = $26, is_directory = $27, extensions = $28,
                wanted_bytes = $29, generation = $30, complete = $31, failure = $32, added_at = $33,
                completed_at = $34, last_state = $35, bytes_done = $36, bytes_downloaded = $37,
-               bytes_uploaded = $38, last_updated = $39"#,
+               bytes_uploaded = $38, last_updated = $39, same_as = $40"#,
         record.id.as_uuid(),
         record.name,
         record.info_hashes.v1.as_ref().map(|hash| hash.as_bytes().as_slice()),
@@ -158,6 +159,7 @@ pub async fn torrent_put(connection: &mut PgConnection, record: &TorrentRecord) 
         big(record.last.downloaded.0),
         big(record.last.uploaded.0),
         record.last.at,
+        record.same_as.map(TorrentId::as_uuid),
     )
     .execute(connection)
     .await
@@ -284,6 +286,7 @@ impl TryFrom<Row> for TorrentRecord {
                 complete: row.complete,
             },
             failure: row.failure,
+            same_as: row.same_as.map(TorrentId::from_trusted),
             added_at: row.added_at,
             completed_at: row.completed_at,
             last: LastObservation {

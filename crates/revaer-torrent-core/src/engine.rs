@@ -3,7 +3,7 @@
 //! A level is what is true now. The engine keeps one [`Observation`] per torrent and a set of those that changed;
 //! whoever takes the set sees the latest and loses nothing by being slow.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crate::{
     BoxFuture, Bytes, BytesPerSecond, EngineState, FilePriority, InfoHashes, Metainfo, PieceSet, RateLimits,
@@ -148,6 +148,11 @@ pub enum EngineCommand {
         /// The directory it was saved to: a part file may lie there even if the torrent is not a member.
         save_dir: PathBuf,
     },
+    /// Sets aside resume data of torrents other than `known`, deleting none of it. Given once, before any add.
+    SetAsideUnknown {
+        /// Every torrent that there is.
+        known: HashSet<TorrentId>,
+    },
     /// Saves all resume data, marks a clean stop and ends the session.
     Shutdown,
 }
@@ -169,6 +174,9 @@ pub enum EngineError {
         /// libtorrent's reason.
         reason: String,
     },
+    /// A member of the session has the same content; it may be on its way out.
+    #[error("the session already has the content of the torrent {0}")]
+    SameContent(TorrentId),
     /// The session could not be started or set up.
     #[error("the engine could not be set up: {0}")]
     Setup(String),

@@ -47,6 +47,8 @@ pub struct Observed {
     pub selection_version: Option<u64>,
     /// The caps in force.
     pub limits: RateLimits,
+    /// libtorrent stopped it because another member turned out to be the same torrent.
+    pub conflict: bool,
 }
 
 /// One thing to do; the loop does it and plans again.
@@ -89,7 +91,7 @@ fn plan_member(desired: &Desired, observed: &Observed) -> Action {
         if observed.offers_metainfo {
             return Action::StoreMetainfo;
         }
-    } else if !observed.in_place {
+    } else if !observed.in_place || observed.conflict {
         return Action::Unload;
     } else if observed.selection_version != Some(desired.selection_version) {
         return Action::Select;
@@ -116,6 +118,7 @@ mod tests {
         in_place: true,
         selection_version: Some(1),
         limits: RateLimits { download: None, upload: None },
+        conflict: false,
     };
     const OUT: Observed = Observed { membership: Membership::Out, ..MEMBER };
 
@@ -139,6 +142,18 @@ mod tests {
     fn a_magnet_whose_plain_path_is_taken_is_added_again_elsewhere() {
         let misplaced = Observed { in_place: false, selection_version: None, ..MEMBER };
         assert_eq!(plan(&RUNNING, &misplaced), Action::Unload);
+    }
+
+    #[test]
+    fn of_two_members_in_conflict_the_one_that_goes_on_is_added_again_from_its_metainfo() {
+        let fetched = Observed { offers_metainfo: true, selection_version: None, conflict: true, ..MEMBER };
+        assert_eq!(
+            plan(&Desired { has_metainfo: false, has_path: false, ..RUNNING }, &fetched),
+            Action::StoreMetainfo
+        );
+        assert_eq!(plan(&Desired { has_path: false, ..RUNNING }, &fetched), Action::AssignPath);
+        assert_eq!(plan(&RUNNING, &fetched), Action::Unload);
+        assert_eq!(plan(&Desired { failed: true, ..RUNNING }, &fetched), Action::Unload);
     }
 
     #[test]

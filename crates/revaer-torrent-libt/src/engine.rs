@@ -1,6 +1,6 @@
 //! `LibtEngine`: the handle through which the rest of the server uses libtorrent.
 
-use std::{collections::HashSet, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use revaer_telemetry::{Component, Health, Tasks};
 use revaer_torrent_core::{
@@ -85,14 +85,6 @@ impl LibtEngine {
         Ok(Arc::new(Self { mailbox: Some(mailbox), thread: Some(thread), wake, board, tasks, inspections }))
     }
 
-    /// Moves resume data of torrents other than `known` to `orphaned/` in the resume directory, where nothing is
-    /// ever deleted. Returns of how many torrents there was some. To be called once all records are known.
-    pub async fn set_aside_orphans(&self, known: HashSet<TorrentId>) -> Result<usize, EngineError> {
-        let (reply, outcome) = oneshot::channel();
-        self.send(Message::SetAsideOrphans(known, reply)).await?;
-        in_time(outcome).await
-    }
-
     async fn send(&self, message: Message) -> Result<(), EngineError> {
         let mailbox = self.mailbox.as_ref().ok_or(EngineError::NotRunning)?;
         let sent = tokio::time::timeout(DEADLINE, mailbox.send(message)).await;
@@ -146,7 +138,7 @@ impl TorrentEngine for LibtEngine {
     fn execute(&self, command: EngineCommand) -> BoxFuture<'_, Result<(), EngineError>> {
         Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
-            self.send(Message::Command(command, reply)).await?;
+            self.send(Message { command, reply }).await?;
             in_time(outcome).await
         })
     }

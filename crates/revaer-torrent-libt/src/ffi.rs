@@ -77,6 +77,8 @@ mod bridge {
     enum AlertKind {
         Added,
         AddFailed,
+        /// Not added: a member has the same info-hash.
+        AddDuplicate,
         Removed,
         Deleted,
         DeleteFailed,

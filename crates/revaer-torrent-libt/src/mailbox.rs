@@ -1,11 +1,6 @@
 //! What is sent to the session's owner, and how it answers.
 
-use std::collections::HashSet;
-
-use revaer_torrent_core::{
-    TorrentId,
-    engine::{EngineCommand, EngineError},
-};
+use revaer_torrent_core::engine::{EngineCommand, EngineError};
 use tokio::sync::oneshot;
 
 /// Where the outcome of a command goes.
@@ -16,9 +11,9 @@ pub(crate) const CAPACITY: usize = 1024;
 
 /// Something for the owner.
 #[derive(Debug)]
-pub(crate) enum Message {
-    Command(EngineCommand, Reply),
-    SetAsideOrphans(HashSet<TorrentId>, oneshot::Sender<Result<usize, EngineError>>),
+pub(crate) struct Message {
+    pub(crate) command: EngineCommand,
+    pub(crate) reply: Reply,
 }
 
 /// Answers a command. A caller that went away has stopped caring.

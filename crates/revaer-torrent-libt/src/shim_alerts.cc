@@ -53,7 +53,9 @@ void on_added(Session &session, lt::add_torrent_alert const &alert, Alerts &out)
   auto const slot = slot_from_userdata(alert.params.userdata);
   if (slot == no_slot)
     return;
-  auto flat = alert_of(alert.error ? AlertKind::AddFailed : AlertKind::Added, slot);
+  auto const duplicate = alert.error == lt::errors::duplicate_torrent;
+  auto const failed = duplicate ? AlertKind::AddDuplicate : AlertKind::AddFailed;
+  auto flat = alert_of(alert.error ? failed : AlertKind::Added, slot);
   if (alert.error) {
     flat.text = lossy(alert.error.message());
     session.members.erase(slot);

@@ -126,24 +126,19 @@ impl<O: OpenSession> SessionWorker<O> {
     }
 
     fn on_message(&mut self, message: Message, now: Instant) {
-        match (message, &mut self.core) {
-            (Message::Command(EngineCommand::Configure(profile), reply), None) => {
+        let Message { command, reply } = message;
+        match (command, &mut self.core) {
+            (EngineCommand::Configure(profile), None) => {
                 let outcome = self.start(*profile, now);
                 answer(reply, outcome);
             }
             // There is nothing to save and nothing to end, but nothing may start after it either.
-            (Message::Command(EngineCommand::Shutdown, reply), None) => {
+            (EngineCommand::Shutdown, None) => {
                 self.mailbox.close();
                 answer(reply, Ok(()));
             }
-            (Message::Command(_, reply), None) => answer(reply, Err(EngineError::NotRunning)),
-            (Message::SetAsideOrphans(_, reply), None) => {
-                if reply.send(Err(EngineError::NotRunning)).is_err() {
-                    tracing::debug!("the caller went away");
-                }
-            }
-            (Message::Command(command, reply), Some(core)) => core.on_command(command, reply, now),
-            (Message::SetAsideOrphans(known, reply), Some(core)) => core.set_aside_orphans(known, reply),
+            (_, None) => answer(reply, Err(EngineError::NotRunning)),
+            (command, Some(core)) => core.on_command(command, reply, now),
         }
     }
 

@@ -140,9 +140,10 @@ async fn resume_data_that_nobody_knows_is_moved_and_not_deleted() {
     let client = Client::start().await;
     let seeding = client.seed(&sample).await;
     client.run(EngineCommand::Unload { id: seeding }).await.unwrap();
-    assert_eq!(client.engine().set_aside_orphans(HashSet::from([seeding])).await, Ok(0));
+    client.run(EngineCommand::SetAsideUnknown { known: HashSet::from([seeding]) }).await.unwrap();
+    assert!(client.resume_dir().join(format!("{seeding}.fastresume")).is_file());
     fs::write(client.resume_dir().join("notes.txt"), "mine").unwrap();
-    assert_eq!(client.engine().set_aside_orphans(HashSet::new()).await, Ok(1));
+    client.run(EngineCommand::SetAsideUnknown { known: HashSet::new() }).await.unwrap();
     assert!(client.resume_dir().join("orphaned").join(format!("{seeding}.fastresume")).is_file());
     assert!(client.resume_dir().join("notes.txt").is_file());
 }

@@ -82,6 +82,7 @@ pub(crate) fn build(
         },
         content: facts.content,
         failure: None,
+        same_as: None,
         added_at,
         completed_at: None,
         last: LastObservation {

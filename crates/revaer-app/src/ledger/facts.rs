@@ -79,37 +79,30 @@ fn metadata_known(
     let Some(view) = stage.get(id).filter(|view| !view.record.content.has_metainfo) else {
         return Decision::default();
     };
-    let mut decision = Decision::default();
-    if let Some(other) = stage.by_info_hash(&metainfo.info_hashes, id) {
-        let same_as = |other: TorrentId| format!("same content as {other}; remove one of the two");
-        let newer = (view.record.added_at, id) > (other.record.added_at, other.record.id);
-        if newer {
-            return failed(stage, id, same_as(other.record.id), now);
-        }
-        // The elder keeps both hashes; the younger gives its own up, so that the content has one owner.
-        decision = failed(stage, other.record.id, same_as(id), now);
-        let mut hashes = metainfo.info_hashes;
-        let kept = other.record.info_hashes;
-        hashes.v1 = hashes.v1.filter(|hash| kept.v1 != Some(*hash));
-        hashes.v2 = hashes.v2.filter(|hash| kept.v2 != Some(*hash));
-        let known = learn(&view, bytes, metainfo, hashes, now);
-        merge(&mut decision, known);
-        return decision;
+    // Two links may turn out to be one torrent. The elder goes on and answers to both hashes.
+    let Some(other) = stage.by_info_hash(&metainfo.info_hashes, id) else {
+        return learn(&view, bytes, metainfo, now);
+    };
+    if (view.record.added_at, id) > (other.record.added_at, other.record.id) {
+        return give_way(&view, other.record.id, now);
     }
-    merge(&mut decision, learn(&view, bytes, metainfo, metainfo.info_hashes, now));
+    let mut decision = give_way(&other, id, now);
+    merge(&mut decision, learn(&view, bytes, metainfo, now));
     decision
 }
 
-fn learn(
-    view: &TorrentView,
-    bytes: &Arc<[u8]>,
-    metainfo: &Metainfo,
-    info_hashes: revaer_torrent_core::InfoHashes,
-    now: OffsetDateTime,
-) -> Decision {
+/// The younger of two torrents with the same content fails, and leaves its hashes to the elder.
+fn give_way(younger: &TorrentView, elder: TorrentId, now: OffsetDateTime) -> Decision {
+    let mut record = (*younger.record).clone();
+    record.same_as = Some(elder);
+    record.failure = Some(format!("same content as {elder}"));
+    with_kind(record, younger, StateKind::Failed, now)
+}
+
+fn learn(view: &TorrentView, bytes: &Arc<[u8]>, metainfo: &Metainfo, now: OffsetDateTime) -> Decision {
     let id = view.record.id;
     let mut record = (*view.record).clone();
-    record.info_hashes = info_hashes;
+    record.info_hashes = metainfo.info_hashes;
     let mut change = MetadataChange::default();
     if let Source::Magnet(uri) = &record.source
         && let Ok(magnet) = Magnet::parse(uri)

@@ -90,6 +90,11 @@ fn resume(stage: &Stage<'_>, id: TorrentId, now: OffsetDateTime) -> Decided {
         return Ok((Decision::default(), Answer::View(id)));
     }
     let mut record = (*view.record).clone();
+    if record.same_as.take().is_some()
+        && let Some(owner) = stage.by_info_hash(&record.info_hashes, id)
+    {
+        return Err(IntentError::Duplicate { existing: owner.record.id });
+    }
     record.wish.wanted = Wanted::Running;
     record.failure = None;
     Ok((with_kind(record, &view, StateKind::Queued, now), Answer::View(id)))

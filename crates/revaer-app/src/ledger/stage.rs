@@ -88,11 +88,11 @@ impl<'a> Stage<'a> {
         self.any(id).filter(|view| !view.record.is_tombstone())
     }
 
-    /// The torrent, not a tombstone, that has one of the hashes, leaving `but` out.
+    /// The torrent whose identity one of the hashes is, leaving `but` out.
     pub(crate) fn by_info_hash(&self, hashes: &InfoHashes, but: TorrentId) -> Option<TorrentView> {
         let staged =
             self.changed.values().flatten().find(|record| {
-                record.id != but && !record.is_tombstone() && record.info_hashes.overlaps(hashes)
+                record.id != but && record.owns_hashes() && record.info_hashes.overlaps(hashes)
             });
         if let Some(record) = staged {
             return self.get(record.id);
@@ -102,7 +102,8 @@ impl<'a> Stage<'a> {
             .iter()
             .filter_map(|one| self.catalog.by_info_hash(one))
             .filter(|id| *id != but)
-            .find_map(|id| self.get(id).filter(|view| view.record.info_hashes.overlaps(hashes)))
+            .filter_map(|id| self.any(id))
+            .find(|view| view.record.owns_hashes() && view.record.info_hashes.overlaps(hashes))
     }
 
     /// Whose content lies at, above or beneath `root`.

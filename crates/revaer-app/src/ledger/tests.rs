@@ -64,6 +64,7 @@ fn record(number: u8) -> TorrentRecord {
             ..ContentFacts::default()
         },
         failure: None,
+        same_as: None,
         added_at: now() + Duration::seconds(number.into()),
         completed_at: None,
         last: LastObservation {
@@ -321,8 +322,17 @@ fn of_two_magnets_that_turn_out_to_be_one_torrent_the_younger_fails() {
             metainfo: metainfo(both),
         });
         assert_eq!(world.record(1).failure, None);
-        let failure = world.record(2).failure.clone().unwrap();
-        assert!(failure.starts_with(&format!("same content as {}", id(1))), "{failure}");
+        assert_eq!(world.record(2).failure, Some(format!("same content as {}", id(1))));
+        world.fact(Fact::MetadataKnown { id: id(1), bytes: Arc::from(&b"d"[..]), metainfo: metainfo(both) });
+        assert_eq!(world.record(1).info_hashes, both);
+        assert_eq!(world.0.by_info_hash(&younger.info_hashes), Some(id(1)));
+        let resumed = world.intent(Intent::Resume(id(2)));
+        assert!(matches!(resumed, Err(IntentError::Duplicate { existing }) if existing == id(1)));
+
+        world.intent(Intent::Remove { id: id(1), delete_data: false, delete_library: false }).unwrap();
+        world.intent(Intent::Resume(id(2))).unwrap();
+        assert_eq!((world.record(2).failure.clone(), world.record(2).same_as), (None, None));
+        assert_eq!(world.0.by_info_hash(&younger.info_hashes), Some(id(2)));
     }
 }
 

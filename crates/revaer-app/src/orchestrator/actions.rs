@@ -74,6 +74,7 @@ impl From<EngineError> for Setback {
             | EngineError::NotLoaded(_)
             | EngineError::Setup(_)
             | EngineError::Storage(_)
+            | EngineError::SameContent(_)
             | EngineError::TimedOut { .. } => Self::Later(error.to_string()),
         }
     }

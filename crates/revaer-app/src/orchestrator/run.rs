@@ -1,7 +1,7 @@
 //! The loop: whatever changes makes a torrent be looked at again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -203,8 +203,17 @@ impl Orchestrator {
         self.configuring = true;
         self.configured = Some(profile.clone());
         let (engine, ends) = (Arc::clone(&self.parts.engine), self.ends.0.clone());
+        // Once, before anything is added; tombstones are among the known, since they still own their resume data.
+        let known: Option<HashSet<TorrentId>> =
+            (!self.engine_ready).then(|| self.parts.catalog.ids().into_iter().collect());
         self.spawn("engine-configure", async move {
             let outcome = engine.execute(EngineCommand::Configure(Box::new(profile))).await;
+            if let (Ok(()), Some(known)) = (&outcome, known)
+                && let Err(error) = engine.execute(EngineCommand::SetAsideUnknown { known }).await
+            {
+                // It only tidies: no torrent waits for it.
+                warn!(%error, "resume data of unknown torrents stays where it is until the next start");
+            }
             send(&ends, End::Configured(outcome.map_err(|error| error.to_string()))).await;
         });
     }
@@ -353,6 +362,11 @@ impl Orchestrator {
         if !seen.loaded || seen.state == EngineState::CheckingResumeData {
             return;
         }
+        // Two links turned out to be one torrent, and both were stopped: the ledger says which of them fails.
+        if seen.conflict {
+            self.look_at(seen.id);
+            return;
+        }
         let found = observe::member(&view.record, slot, seen);
         if found.look_at_files && !slot.verifying {
             slot.verifying = true;
@@ -463,6 +477,7 @@ fn compare(
         in_place: member.is_some_and(|given| path.is_none_or(|path| path.save_dir == given.save_dir)),
         selection_version: seen.and_then(|seen| seen.selection_version),
         limits: seen.map_or(record.wish.limits, |seen| seen.limits),
+        conflict: seen.is_some_and(|seen| seen.conflict),
     };
     (desired, observed)
 }

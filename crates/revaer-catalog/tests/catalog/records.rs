@@ -57,6 +57,7 @@ pub(crate) fn record(number: u8) -> TorrentRecord {
         },
         content: ContentFacts::default(),
         failure: None,
+        same_as: None,
         added_at: at(number.into()),
         completed_at: None,
         last: LastObservation {
@@ -178,7 +179,7 @@ pub(crate) fn any_record() -> BoxedStrategy<TorrentRecord> {
     let texts = (text(), vec(text(), 0..4), vec(any::<SocketAddr>(), 0..4), vec(text(), 0..4));
     let times = (moment(), option::of(moment()), moment());
     let last = (any_state(), [number(), number(), number()]);
-    let facts = (any_placement(), any_wish(), any_content(), option::of(text()));
+    let facts = (any_placement(), any_wish(), any_content(), option::of(text()), option::of(any::<u128>()));
     (any::<u128>(), hashes, source, texts, times, last, facts)
         .prop_map(|(number, info_hashes, source, texts, times, last, facts)| {
             let mut peers = texts.2;
@@ -200,6 +201,7 @@ pub(crate) fn any_record() -> BoxedStrategy<TorrentRecord> {
                 wish: facts.1,
                 content: facts.2,
                 failure: facts.3,
+                same_as: facts.4.map(id),
                 added_at: times.0,
                 completed_at: times.1,
                 last: LastObservation {

@@ -108,7 +108,8 @@ async fn a_token_is_refused_with_what_is_wrong_with_it() {
     let second = fixture.token().await;
     assert_eq!(refused("").await, TokenFault::Missing);
     assert_eq!(refused("nonsense").await, TokenFault::Unknown);
-    assert_eq!(refused(&format!("{}A", &second[..second.len() - 1])).await, TokenFault::Unknown);
+    let other = if second.ends_with('A') { 'B' } else { 'A' };
+    assert_eq!(refused(&format!("{}{other}", &second[..second.len() - 1])).await, TokenFault::Unknown);
     assert_eq!(refused(&first).await, TokenFault::Superseded);
     fixture.sql("UPDATE setup_tokens SET expires_at = now() - interval '1 second'").await.unwrap();
     assert_eq!(refused(&second).await, TokenFault::Expired);

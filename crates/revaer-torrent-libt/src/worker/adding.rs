@@ -129,11 +129,16 @@ impl<S: LibtSession> Core<S> {
     }
 
     /// libtorrent does not take it.
-    pub(crate) fn on_add_failed(&mut self, slot: Slot, reason: String, now: Instant) {
+    pub(crate) fn on_add_failed(
+        &mut self,
+        slot: Slot,
+        error: impl FnOnce(TorrentId) -> EngineError,
+        now: Instant,
+    ) {
         let Some(reply) = self.entering.replies.remove(&slot) else { return };
         self.entering.in_flight -= 1;
         if let Some(member) = self.members.remove(slot) {
-            answer(reply, Err(EngineError::Refused { id: member.id, reason }));
+            answer(reply, Err(error(member.id)));
             self.run_deferred(member.id, now);
         }
         self.start_entering();

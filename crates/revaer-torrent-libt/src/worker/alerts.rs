@@ -40,7 +40,10 @@ impl<S: LibtSession> Core<S> {
         let slot = Slot(alert.slot);
         match alert.kind {
             AlertKind::Added => self.on_added(slot, now),
-            AlertKind::AddFailed => self.on_add_failed(slot, alert.text, now),
+            AlertKind::AddFailed => {
+                self.on_add_failed(slot, |id| EngineError::Refused { id, reason: alert.text }, now);
+            }
+            AlertKind::AddDuplicate => self.on_add_failed(slot, EngineError::SameContent, now),
             AlertKind::Removed => self.on_removed(slot, now),
             AlertKind::Deleted | AlertKind::DeleteFailed => self.on_deleted(slot, &alert.text, now),
             AlertKind::Paused => {
@@ -233,11 +236,8 @@ impl<S: LibtSession> Core<S> {
         let present: std::collections::HashSet<u64> = all.statuses.iter().map(|status| status.slot).collect();
         self.on_alerts(all, now);
         for slot in self.entering.unanswered() {
-            self.on_add_failed(
-                slot,
-                "libtorrent's answer was lost, and it does not have the torrent".to_owned(),
-                now,
-            );
+            let reason = "libtorrent's answer was lost, and it does not have the torrent".to_owned();
+            self.on_add_failed(slot, |id| EngineError::Refused { id, reason }, now);
         }
         let slots: Vec<Slot> = self.members.by_slot.keys().copied().collect();
         for slot in slots {

@@ -6,7 +6,6 @@ use revaer_torrent_core::{
     RateLimits, TorrentId,
     engine::{AppliedSelection, EngineCommand, EngineError},
 };
-use tokio::sync::oneshot;
 
 use super::{
     Stopping,
@@ -52,20 +51,17 @@ impl<S: LibtSession> Core<S> {
             },
             EngineCommand::Unload { id } => self.unload(id, reply, now),
             EngineCommand::Remove { id, save_dir } => self.remove(id, save_dir, reply, now),
+            EngineCommand::SetAsideUnknown { known } => self.set_aside_unknown(known, reply),
             EngineCommand::Shutdown => self.stop(reply, now),
         }
     }
 
-    pub(crate) fn set_aside_orphans(
-        &mut self,
-        mut known: HashSet<TorrentId>,
-        reply: oneshot::Sender<Result<usize, EngineError>>,
-    ) {
+    fn set_aside_unknown(&mut self, mut known: HashSet<TorrentId>, reply: Reply) {
         known.extend(self.members.by_id.keys());
         if self.ask_store(Request::SetAsideOrphans(known)) {
             self.waiting.orphans.push_back(reply);
-        } else if reply.send(Err(EngineError::NotRunning)).is_err() {
-            tracing::debug!("the caller went away");
+        } else {
+            answer(reply, Err(EngineError::NotRunning));
         }
     }
 
@@ -147,6 +143,6 @@ fn subject(command: &EngineCommand) -> Option<TorrentId> {
         | EngineCommand::SaveResume { id }
         | EngineCommand::Unload { id }
         | EngineCommand::Remove { id, .. } => Some(*id),
-        EngineCommand::Configure(_) | EngineCommand::Shutdown => None,
+        EngineCommand::Configure(_) | EngineCommand::SetAsideUnknown { .. } | EngineCommand::Shutdown => None,
     }
 }

@@ -10,7 +10,6 @@ use revaer_torrent_core::{
     RateLimits, TorrentId,
     engine::{EngineCommand, EngineError, EngineProfile},
 };
-use tokio::sync::oneshot;
 
 use super::{
     Shared, Stopping,
@@ -56,7 +55,8 @@ pub(crate) struct Waiting {
     pub(crate) deferred: HashMap<TorrentId, VecDeque<(EngineCommand, Reply)>>,
     /// Removals whose resume data is being deleted, in the order of the requests.
     pub(crate) deletions: VecDeque<Reply>,
-    pub(crate) orphans: VecDeque<oneshot::Sender<Result<usize, EngineError>>>,
+    /// Requests to set aside unknown resume data, in order.
+    pub(crate) orphans: VecDeque<Reply>,
 }
 
 /// A running session.

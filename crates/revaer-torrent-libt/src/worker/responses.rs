@@ -27,10 +27,11 @@ impl<S: LibtSession> Core<S> {
                     }
                 }
                 Response::OrphansSetAside(outcome) => {
-                    if let Some(reply) = self.waiting.orphans.pop_front()
-                        && reply.send(outcome.map_err(EngineError::Storage)).is_err()
-                    {
-                        tracing::debug!("the caller went away");
+                    if let Ok(count @ 1..) = outcome {
+                        tracing::warn!(count, "resume data of unknown torrents was moved to orphaned/");
+                    }
+                    if let Some(reply) = self.waiting.orphans.pop_front() {
+                        answer(reply, outcome.map(drop).map_err(EngineError::Storage));
                     }
                 }
                 Response::CleanStopMarked(outcome) => self.on_clean_stop_marked(outcome),
