@@ -159,7 +159,7 @@ pub struct FsopsHealth {
     pub running: u64,
     /// Jobs that cannot go on for now.
     pub waiting: u64,
-    /// Jobs that were given up, since the process began.
+    /// Jobs that were given up, of the torrents that there are.
     pub failed_total: u64,
     /// Age of the oldest unfinished job; 0 when there is none.
     pub oldest_job_seconds: u64,

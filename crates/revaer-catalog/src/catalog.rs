@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
     ops::Bound,
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use std::{
 use revaer_torrent_core::{InfoHashV1, InfoHashV2, InfoHashes, StateKind, TorrentId};
 use time::OffsetDateTime;
 
-use crate::{Filter, Live, TorrentRecord, TorrentView, filter::folded};
+use crate::{Filter, FsopsStatus, Live, TorrentRecord, TorrentView, filter::folded};
 
 type ListKey = Reverse<(OffsetDateTime, TorrentId)>;
 
@@ -30,6 +30,9 @@ struct Model {
     roots: BTreeMap<PathBuf, TorrentId>,
     states: HashMap<StateKind, u64>,
     loaded: u64,
+    jobs: HashMap<FsopsStatus, u64>,
+    /// Jobs that are not over, by when their content came complete, which is when they were made.
+    open_jobs: BTreeSet<(OffsetDateTime, TorrentId)>,
 }
 
 /// A change of the model, made after the database has it.
@@ -68,6 +71,15 @@ pub struct Counts {
     pub by_state: Vec<(StateKind, u64)>,
     /// Members of the engine's session.
     pub loaded: u64,
+}
+
+/// How the pipeline's jobs stand: the latest of each torrent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Per status.
+    pub by_status: HashMap<FsopsStatus, u64>,
+    /// When the oldest that is not over was made.
+    pub oldest_open: Option<OffsetDateTime>,
 }
 
 /// The read model. Clones share it.
@@ -155,6 +167,14 @@ impl Catalog {
         })
     }
 
+    /// How the pipeline's jobs stand; kept as they change, so it costs nothing.
+    pub fn jobs(&self) -> JobCounts {
+        self.read(|model| JobCounts {
+            by_status: model.jobs.clone(),
+            oldest_open: model.open_jobs.first().map(|(made_at, _)| *made_at),
+        })
+    }
+
     /// Makes changes visible, all at once. Only the ledger calls this, after its commit.
     pub fn commit(&self, changes: impl IntoIterator<Item = Change>) {
         let mut model = self.model.write().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +207,7 @@ impl Model {
             let name = folded(&record.name).into_owned().into_boxed_str();
             self.order.insert(Reverse((record.added_at, record.id)), name);
             self.count(&live, true);
+            self.count_job(&record, true);
         }
         if record.owns_hashes() {
             if let Some(hash) = record.info_hashes.v1 {
@@ -219,6 +240,7 @@ impl Model {
         if !view.record.is_tombstone() {
             self.order.remove(&Reverse((view.record.added_at, id)));
             self.count(&view.live, false);
+            self.count_job(&view.record, false);
         }
         if let Some(hash) = view.record.info_hashes.v1 {
             remove_own(&mut self.v1, &hash, id);
@@ -230,12 +252,29 @@ impl Model {
     }
 
     fn count(&mut self, live: &Live, more: bool) {
-        let state = self.states.entry(live.kind).or_default();
-        *state = if more { *state + 1 } else { state.saturating_sub(1) };
+        step(self.states.entry(live.kind).or_default(), more);
         if live.loaded {
-            self.loaded = if more { self.loaded + 1 } else { self.loaded.saturating_sub(1) };
+            step(&mut self.loaded, more);
         }
     }
+
+    fn count_job(&mut self, record: &TorrentRecord, more: bool) {
+        let Some(job) = &record.fsops else { return };
+        step(self.jobs.entry(job.status).or_default(), more);
+        if let (false, Some(made_at)) = (job.status.is_over(), record.completed_at) {
+            let key = (made_at, record.id);
+            if more {
+                self.open_jobs.insert(key);
+            } else {
+                self.open_jobs.remove(&key);
+            }
+        }
+    }
+}
+
+/// Counts one up or down.
+const fn step(count: &mut u64, more: bool) {
+    *count = if more { *count + 1 } else { count.saturating_sub(1) };
 }
 
 /// Within one commit a hash may have gone to another torrent before its old one is taken out.

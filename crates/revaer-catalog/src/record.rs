@@ -122,7 +122,7 @@ pub struct FsopsSummary {
 }
 
 /// Status of a pipeline job; the names are the contract's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FsopsStatus {
     /// Its turn has not come.
     Queued,
@@ -153,6 +153,11 @@ impl FsopsStatus {
             Self::Failed => "failed",
             Self::Canceled => "canceled",
         }
+    }
+
+    /// Whether nothing more will be done.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
     }
 
     /// The status of that name.

@@ -154,7 +154,8 @@ fn key_faults(current: &ConfigSnapshot, changeset: &Changeset, purpose: Purpose)
         // In setup the first key's secret is made here and shown in the answer.
         let generated = purpose == Purpose::Setup && std::mem::take(&mut first);
         if wanted.secret.is_none() && !generated && current.key(wanted.key_id.as_str()).is_none() {
-            let message = "a new key needs a secret of at least 32 characters; POST /v1/auth/keys makes one";
+            let message =
+                "a new key needs a secret of at least 32 characters, such as `openssl rand -hex 32` prints";
             faults.push(Fault::new(format!("/api_keys/{}/secret", wanted.index), message));
         }
     }

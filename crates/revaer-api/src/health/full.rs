@@ -7,8 +7,10 @@ use revaer_api_models::{
     BuildInfo, ComponentHealth, Dependencies, FsopsHealth, HealthFull, HealthMetrics, HealthStatus, Tool,
     TorrentHealth, Version,
 };
+use revaer_catalog::FsopsStatus;
 use revaer_telemetry::Component;
 use revaer_torrent_core::StateKind;
+use time::OffsetDateTime;
 
 use crate::{
     health::{database, mode},
@@ -55,7 +57,7 @@ pub(crate) async fn full(State(app): State<App>, uri: Uri) -> Result<Json<Health
             ..HealthMetrics::default()
         },
         torrent: torrents(&app),
-        fsops: FsopsHealth::default(),
+        fsops: fsops(&app),
     }))
 }
 
@@ -90,6 +92,19 @@ fn dependencies(facts: &ServerFacts, libtorrent: String) -> Dependencies {
         par2: tool(&facts.par2),
         libtorrent: Version { version: libtorrent },
         postgresql: Version { version: facts.postgresql_version.clone() },
+    }
+}
+
+fn fsops(app: &App) -> FsopsHealth {
+    let jobs = app.catalog.jobs();
+    let count = |status| jobs.by_status.get(&status).copied().unwrap_or_default();
+    let age = jobs.oldest_open.map(|made_at| OffsetDateTime::now_utc() - made_at);
+    FsopsHealth {
+        queued: count(FsopsStatus::Queued),
+        running: count(FsopsStatus::Running),
+        waiting: count(FsopsStatus::Waiting),
+        failed_total: count(FsopsStatus::Failed),
+        oldest_job_seconds: age.map_or(0, |age| u64::try_from(age.whole_seconds()).unwrap_or(0)),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn identify(
         .with(|problem| problem.retry_after_seconds = Some(1))),
         Err(refused) => Err(unauthorized(
             &refused.to_string(),
-            "use another key, or issue one with `revaer-app issue-key` on the server's host",
+            "use another key, or have one made by PATCH /admin/settings with a key that works",
         )),
     }
 }

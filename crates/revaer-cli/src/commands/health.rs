@@ -43,7 +43,7 @@ fn table(health: &HealthFull) -> Table {
     table.pair("version", printable(&format!("{} ({})", health.build.version, health.build.sha)));
     table.pair("uptime", span(health.uptime_seconds));
     let torrents = &health.torrent;
-    table.pair("torrents", format!("{} active, {} commands waiting", torrents.active, torrents.queue_depth));
+    table.pair("torrents", format!("{} active, {} queued", torrents.active, torrents.queue_depth));
     let fsops = &health.fsops;
     table.pair(
         "fsops",
