@@ -24,8 +24,10 @@ use super::{
 };
 use crate::instance::{InstanceError, InstanceGuard};
 
-/// The most that one transaction holds.
+/// The most intents and facts that one transaction holds.
 const BATCH: usize = 256;
+/// The most levels that one transaction holds: some 0.2 s where all of them are rows.
+const LEVELS: usize = 1024;
 /// How long the first item of a batch waits for company.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long levels rest after the database failed.
@@ -92,6 +94,17 @@ enum StoreError {
     Database(#[from] sqlx::Error),
     #[error("{0}")]
     Instance(#[from] InstanceError),
+    #[error("a row was refused: {0}")]
+    Refused(String),
+}
+
+/// What a row that the database refuses takes down with it.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    /// The whole transaction: one statement per row, for the batches in which nothing is refused.
+    AllOrNone,
+    /// Its own item: a savepoint around each.
+    EachAlone,
 }
 
 enum Caller {
@@ -140,7 +153,8 @@ impl Ledger {
             if !intents.is_empty() || !facts.is_empty() {
                 self.gather(&mut intents, &mut facts).await;
             }
-            let levels = if Instant::now() >= rest_until { self.board.take() } else { Levels::default() };
+            let levels =
+                if Instant::now() >= rest_until { self.board.take(LEVELS) } else { Levels::default() };
             if !self.work(intents, facts, levels).await {
                 rest_until = Instant::now() + REST;
             }
@@ -154,11 +168,16 @@ impl Ledger {
         let now = OffsetDateTime::now_utc();
         let catalog = self.parts.catalog.clone();
         let stale = catalog.ids().into_iter().filter_map(|id| catalog.get(id));
-        let decided: Vec<Decided> = stale
+        let mut decided: Vec<Decided> = stale
             .filter_map(|view| levels::store_counters(&view, now))
             .map(|decision| Decided { decision, request_id: None, caller: Caller::Nobody })
             .collect();
-        self.settle(decided, now).await;
+        while !decided.is_empty() {
+            let rest = decided.split_off(decided.len().min(LEVELS));
+            if !self.settle(std::mem::replace(&mut decided, rest), now).await {
+                break;
+            }
+        }
     }
 
     async fn gather(&mut self, intents: &mut Vec<IntentRequest>, facts: &mut Vec<FactRequest>) {
@@ -221,8 +240,13 @@ impl Ledger {
             self.publish_volatile(decided, now);
             return true;
         }
-        let stored = tokio::time::timeout(COMMIT_LIMIT, self.store(&mut decided, now)).await;
-        match stored {
+        let stored = tokio::time::timeout(COMMIT_LIMIT, async {
+            match self.store(&mut decided, now, Rows::AllOrNone).await {
+                Err(StoreError::Refused(_)) => self.store(&mut decided, now, Rows::EachAlone).await,
+                stored => stored,
+            }
+        });
+        match stored.await {
             Ok(Ok(outcome)) => {
                 self.parts.health.clear(Component::Database);
                 self.make_visible(outcome);
@@ -246,6 +270,7 @@ impl Ledger {
         &mut self,
         decided: &mut Vec<Decided>,
         now: OffsetDateTime,
+        rows: Rows,
     ) -> Result<Outcome, StoreError> {
         let mut connection = self.parts.pool.acquire().await?;
         let needed = decided.iter().map(|one| one.decision.events.len() as u64).sum();
@@ -257,16 +282,21 @@ impl Ledger {
         let mut changes = Vec::new();
         let mut events = Vec::new();
         for (index, one) in decided.iter().enumerate() {
-            let mut savepoint = transaction.begin().await?;
-            match execute::write_all(&mut savepoint, &one.decision.writes, now).await {
-                Ok(()) => savepoint.commit().await?,
-                Err(sqlx::Error::Database(refusal)) => {
-                    savepoint.rollback().await?;
+            let written = match rows {
+                Rows::AllOrNone => execute::write_all(&mut transaction, &one.decision.writes, now).await,
+                Rows::EachAlone => write_alone(&mut transaction, &one.decision.writes, now).await,
+            };
+            match (written, rows) {
+                (Ok(()), _) => {}
+                (Err(sqlx::Error::Database(refusal)), Rows::AllOrNone) => {
+                    return Err(StoreError::Refused(refusal.to_string()));
+                }
+                (Err(sqlx::Error::Database(refusal)), Rows::EachAlone) => {
                     error!(error = %refusal, "the database refused a row that was decided on; it is dropped");
                     refused.push(index);
                     continue;
                 }
-                Err(failure) => return Err(failure.into()),
+                (Err(failure), _) => return Err(failure.into()),
             }
             changes.extend(changes_of(&one.decision));
             for event in &one.decision.events {
@@ -375,6 +405,21 @@ impl Ledger {
     fn put_back(&self, levels: HashMap<TorrentId, Level>) {
         for (id, level) in levels {
             self.board.put_back(id, level);
+        }
+    }
+}
+
+async fn write_alone(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>,
+    writes: &[Write],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut savepoint = transaction.begin().await?;
+    match execute::write_all(&mut savepoint, writes, now).await {
+        Ok(()) => savepoint.commit().await,
+        Err(failure) => {
+            savepoint.rollback().await?;
+            Err(failure)
         }
     }
 }

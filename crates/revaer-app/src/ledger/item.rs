@@ -192,8 +192,17 @@ impl Board {
         self.shared.1.notify_one();
     }
 
-    pub(crate) fn take(&self) -> Levels {
-        self.with(std::mem::take)
+    /// Takes what was said of jobs and of `most` torrents; whoever waits is woken again where more is left.
+    pub(crate) fn take(&self, most: usize) -> Levels {
+        self.with(|levels| {
+            if levels.torrents.len() <= most {
+                return std::mem::take(levels);
+            }
+            self.shared.1.notify_one();
+            let ids: Vec<TorrentId> = levels.torrents.keys().copied().take(most).collect();
+            let torrents = ids.into_iter().filter_map(|id| levels.torrents.remove_entry(&id)).collect();
+            Levels { torrents, jobs: std::mem::take(&mut levels.jobs) }
+        })
     }
 
     pub(crate) async fn posted(&self) {

@@ -2,15 +2,24 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use proptest::{collection::vec, option, prelude::*};
-use revaer_catalog::{Catalog, Change, Counts, Filter, Live, TorrentRecord};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use revaer_catalog::{
+    Catalog, Change, Counts, Filter, FsopsStatus, FsopsSummary, JobCounts, Live, TorrentRecord,
+};
 use revaer_torrent_core::{InfoHashV1, InfoHashV2, InfoHashes, StateKind, TorrentId};
 
 use crate::records::{any_live, any_state, content, id, record, removed};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Put { number: u8, hashes: InfoHashes, place: Option<u8>, is_removed: bool, kind: StateKind },
+    Put {
+        number: u8,
+        hashes: InfoHashes,
+        place: Option<u8>,
+        marks: [bool; 3],
+        kind: StateKind,
+        job: Option<FsopsStatus>,
+    },
     Live(u8, Live),
     Gone(u8),
 }
@@ -21,10 +30,13 @@ fn any_step() -> impl Strategy<Value = Step> {
         v1: v1.map(|one| InfoHashV1::new([one; 20])),
         v2: v2.map(|two| InfoHashV2::new([two; 32])),
     });
-    let put = (0..8_u8, hashes, option::of(0..6_u8), prop::bool::weighted(0.2), any_state());
+    let mark = || prop::bool::weighted(0.2);
+    let marks = (mark(), mark(), mark()).prop_map(|(one, two, three)| [one, two, three]);
+    let job = option::of(select(FsopsStatus::ALL.as_slice()));
+    let put = (0..8_u8, hashes, option::of(0..6_u8), marks, any_state(), job);
     prop_oneof![
-        3 => put.prop_map(|(number, hashes, place, is_removed, kind)| {
-            Step::Put { number, hashes, place, is_removed, kind }
+        3 => put.prop_map(|(number, hashes, place, marks, kind, job)| {
+            Step::Put { number, hashes, place, marks, kind, job }
         }),
         2 => (0..8_u8, any_live()).prop_map(|(number, live)| Step::Live(number, live)),
         1 => (0..8_u8).prop_map(Step::Gone),
@@ -43,7 +55,7 @@ impl Plain {
     /// What the database's unique indexes would let in.
     fn admits(&self, one: &TorrentRecord) -> bool {
         let hash = |other: &TorrentRecord| {
-            !one.is_tombstone() && !other.is_tombstone() && other.info_hashes.overlaps(&one.info_hashes)
+            one.owns_hashes() && other.owns_hashes() && other.info_hashes.overlaps(&one.info_hashes)
         };
         let path = |other: &TorrentRecord| {
             one.placement.content.is_some() && one.placement.content == other.placement.content
@@ -53,10 +65,13 @@ impl Plain {
 
     fn change(&self, step: &Step) -> Option<Change> {
         match *step {
-            Step::Put { number, hashes, place, is_removed, kind } => {
+            Step::Put { number, hashes, place, marks: [is_removed, gave_way, was_complete], kind, job } => {
                 let mut one = TorrentRecord { info_hashes: hashes, ..record(number) };
                 one.placement.content = place.map(|name| content("/downloads", &name.to_string()));
                 one.last.kind = kind;
+                one.same_as = gave_way.then(|| id(99));
+                one.completed_at = was_complete.then_some(one.added_at);
+                one.fsops = job.map(|status| FsopsSummary { status, step: None, message: None });
                 let one = if is_removed { removed(one) } else { one };
                 self.admits(&one).then(|| Change::Put(Arc::new(one)))
             }
@@ -91,10 +106,26 @@ impl Plain {
             loaded: self.seen().filter(|(_, live)| live.loaded).count() as u64,
         }
     }
+
+    fn jobs(&self) -> JobCounts {
+        let mut jobs = JobCounts::default();
+        for (record, _) in self.seen() {
+            let Some(job) = &record.fsops else { continue };
+            *jobs.by_status.entry(job.status).or_default() += 1;
+            if !job.status.is_over() {
+                let made_at = record.completed_at.into_iter().chain(jobs.oldest_open);
+                jobs.oldest_open = made_at.min();
+            }
+        }
+        jobs
+    }
 }
 
 fn check(catalog: &Catalog, plain: &Plain) -> Result<(), TestCaseError> {
     prop_assert_eq!(catalog.counts(), plain.counts());
+    let mut jobs = catalog.jobs();
+    jobs.by_status.retain(|_, count| *count > 0);
+    prop_assert_eq!(jobs, plain.jobs());
     let page = catalog.page(&Filter::default(), None, usize::MAX);
     let listed: Vec<_> = page.torrents.iter().map(|view| (Arc::clone(&view.record), view.live)).collect();
     prop_assert_eq!(listed, plain.seen().rev().cloned().collect::<Vec<_>>());
@@ -108,7 +139,8 @@ fn check(catalog: &Catalog, plain: &Plain) -> Result<(), TestCaseError> {
         let v1 = InfoHashes { v1: Some(InfoHashV1::new([number; 20])), v2: None };
         let v2 = InfoHashes { v1: None, v2: Some(InfoHashV2::new([number; 32])) };
         for hashes in [v1, v2] {
-            let owner = plain.seen().find(|(record, _)| record.info_hashes.overlaps(&hashes));
+            let of = |record: &TorrentRecord| record.owns_hashes() && record.info_hashes.overlaps(&hashes);
+            let owner = plain.seen().find(|(record, _)| of(record));
             prop_assert_eq!(catalog.by_info_hash(&hashes), owner.map(|(record, _)| record.id));
         }
         let place = content("/downloads", &number.to_string());
