@@ -1,6 +1,8 @@
 //! What a .torrent says, as far as Revaer needs it. The engine reads it (`TorrentEngine::inspect`).
 
-use crate::{Bytes, InfoHashes};
+use std::collections::BTreeSet;
+
+use crate::{Bytes, FilePriority, InfoHashes};
 
 /// The facts of a .torrent or of an info dictionary that a peer sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +45,34 @@ impl Metainfo {
     pub fn payload_size(&self) -> Bytes {
         self.files.iter().filter(|file| !file.is_padding).map(|file| file.size).sum()
     }
+
+    /// The length of the wanted files. `priorities` shorter than the file list mean "wanted" for the rest, as for
+    /// [`Layout::progress`](crate::Layout::progress), which has to come to the same sum.
+    pub fn wanted_size(&self, priorities: &[FilePriority]) -> Bytes {
+        let is_wanted = |index| priorities.get(index).is_none_or(|priority| *priority != FilePriority::Skip);
+        self.files
+            .iter()
+            .enumerate()
+            .filter(|(index, file)| !file.is_padding && is_wanted(*index))
+            .map(|(_, file)| file.size)
+            .sum()
+    }
+
+    /// Extensions of the files, lower case, without the dot, each once, in alphabetical order. A name that only begins
+    /// or ends with its dot has none.
+    pub fn extensions(&self) -> Vec<String> {
+        let shown = self.files.iter().filter(|file| !file.is_padding);
+        let found: BTreeSet<String> =
+            shown.filter_map(|file| extension(&file.path)).map(str::to_lowercase).collect();
+        found.into_iter().collect()
+    }
 }
+
+fn extension(path: &str) -> Option<&str> {
+    let name = path.rsplit('/').next()?;
+    let (stem, extension) = name.rsplit_once('.')?;
+    (!stem.is_empty() && !extension.is_empty()).then_some(extension)
+}
+
+#[cfg(test)]
+mod tests;

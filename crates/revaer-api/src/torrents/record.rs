@@ -3,8 +3,7 @@
 use revaer_catalog::{ContentFacts, LastObservation, NewTorrent, Placement, TorrentRecord, Wish};
 use revaer_config::ConfigSnapshot;
 use revaer_torrent_core::{
-    Bytes, FilePriority, InfoHashes, Magnet, Metainfo, SelectionRules, Source as Origin, StateKind,
-    TorrentId, Wanted,
+    Bytes, InfoHashes, Magnet, Metainfo, SelectionRules, Source as Origin, StateKind, TorrentId, Wanted,
 };
 use time::OffsetDateTime;
 
@@ -134,8 +133,8 @@ fn of_metainfo(
             has_metainfo: true,
             private: metainfo.private,
             is_directory: metainfo.is_directory,
-            extensions: extensions(metainfo),
-            wanted_bytes: Some(wanted_bytes(metainfo, &priorities.ok()?)),
+            extensions: metainfo.extensions(),
+            wanted_bytes: Some(metainfo.wanted_size(&priorities.ok()?)),
             generation: 0,
             complete: false,
         },
@@ -150,26 +149,6 @@ fn distinct(trackers: &[String]) -> Vec<String> {
         }
     }
     kept
-}
-
-fn wanted_bytes(metainfo: &Metainfo, priorities: &[FilePriority]) -> Bytes {
-    let wanted = metainfo
-        .files
-        .iter()
-        .zip(priorities)
-        .filter(|(file, priority)| !file.is_padding && **priority != FilePriority::Skip);
-    wanted.map(|(file, _)| file.size).sum()
-}
-
-/// Extensions of the files, lower case, without the dot, each once, in alphabetical order.
-fn extensions(metainfo: &Metainfo) -> Vec<String> {
-    let shown = metainfo.files.iter().filter(|file| !file.is_padding);
-    let mut extensions: Vec<String> = shown
-        .filter_map(|file| std::path::Path::new(&file.path).extension()?.to_str().map(str::to_lowercase))
-        .collect();
-    extensions.sort();
-    extensions.dedup();
-    extensions
 }
 
 fn hash_text(hashes: &InfoHashes) -> String {
