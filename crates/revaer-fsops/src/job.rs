@@ -105,8 +105,6 @@ pub enum JobEnd<'a> {
         /// Not before this.
         not_before: OffsetDateTime,
     },
-    /// Called off by request.
-    Canceled,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The table `fsops_jobs`. Every function works on the caller's connection, inside its transaction.
 
-use revaer_torrent_core::{TorrentId, fsops::Step};
+use revaer_torrent_core::TorrentId;
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -100,27 +100,6 @@ pub async fn job_claim(
     Ok(claimed.rows_affected() > 0)
 }
 
-/// Notes the step that a running job is at.
-pub async fn job_step(
-    connection: &mut PgConnection,
-    torrent: TorrentId,
-    generation: u32,
-    step: Step,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "UPDATE fsops_jobs SET step = $3, updated_at = $4
-         WHERE torrent_id = $1 AND generation = $2 AND status = 'running'",
-        torrent.as_uuid(),
-        stored(generation),
-        step.name(),
-        now
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
 /// Writes how an attempt ended.
 pub async fn job_finish(
     connection: &mut PgConnection,
@@ -135,11 +114,10 @@ pub async fn job_finish(
         JobEnd::Waiting { step, message, not_before } => {
             (JobStatus::Waiting, Some(step), Some(message), Some(not_before))
         }
-        JobEnd::Canceled => (JobStatus::Canceled, None, None, None),
     };
     let library_path = match end {
         JobEnd::Completed { library_path } => Some(library_path.to_string_lossy().into_owned()),
-        JobEnd::Failed { .. } | JobEnd::Waiting { .. } | JobEnd::Canceled => None,
+        JobEnd::Failed { .. } | JobEnd::Waiting { .. } => None,
     };
     sqlx::query!(
         "UPDATE fsops_jobs
@@ -185,22 +163,6 @@ pub async fn jobs_latest(connection: &mut PgConnection) -> Result<Vec<JobRow>, s
                 id, torrent_id, generation, status, attempts, policy, step, message, library_path, not_before,
                 created_at, updated_at
          FROM fsops_jobs ORDER BY torrent_id, generation DESC"
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(JobRow::try_from)
-    .collect()
-}
-
-/// Jobs that have not ended, oldest first, at most `limit`.
-pub async fn jobs_pending(connection: &mut PgConnection, limit: i64) -> Result<Vec<JobRow>, sqlx::Error> {
-    sqlx::query_as!(
-        Stored,
-        "SELECT id, torrent_id, generation, status, attempts, policy, step, message, library_path, not_before,
-                created_at, updated_at
-         FROM fsops_jobs WHERE status IN ('queued', 'waiting', 'running') ORDER BY id LIMIT $1",
-        limit
     )
     .fetch_all(connection)
     .await?

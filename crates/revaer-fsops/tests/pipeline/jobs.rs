@@ -3,7 +3,6 @@
 use std::{path::Path, str::FromStr};
 
 use revaer_fsops::{JobEnd, JobStatus, sql};
-use revaer_torrent_core::fsops::Step;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use time::OffsetDateTime;
@@ -69,18 +68,15 @@ async fn a_job_goes_from_queued_to_completed_once() {
     assert!(sql::job_insert(connection, one, 1, now).await.unwrap());
     assert!(!sql::job_insert(connection, one, 1, now).await.unwrap());
     assert!(sql::job_claim(connection, one, 1, &json!({"revision": 7}), now).await.unwrap());
-    sql::job_step(connection, one, 1, Step::Transfer, now).await.unwrap();
     let job = sql::job_latest(connection, one).await.unwrap().unwrap();
-    assert_eq!((job.status, job.attempts, job.step.as_deref()), (JobStatus::Running, 1, Some("transfer")));
+    assert_eq!((job.status, job.attempts, job.step), (JobStatus::Running, 1, None));
     assert_eq!(job.policy, Some(json!({"revision": 7})));
 
     let waiting = JobEnd::Waiting { step: "transfer", message: "no space", not_before: now };
     sql::job_finish(connection, one, 1, waiting, now).await.unwrap();
-    let job = sql::jobs_pending(connection, 10).await.unwrap().remove(0);
-    assert_eq!(
-        (job.status, job.message.as_deref(), job.not_before),
-        (JobStatus::Waiting, Some("no space"), Some(now))
-    );
+    let job = sql::job_latest(connection, one).await.unwrap().unwrap();
+    assert_eq!((job.status, job.not_before), (JobStatus::Waiting, Some(now)));
+    assert_eq!((job.step.as_deref(), job.message.as_deref()), (Some("transfer"), Some("no space")));
 
     assert!(sql::job_claim(connection, one, 1, &json!({"revision": 7}), now).await.unwrap());
     let end = JobEnd::Completed { library_path: Path::new("/library/Show") };
@@ -89,7 +85,6 @@ async fn a_job_goes_from_queued_to_completed_once() {
     assert_eq!((job.status, job.attempts, job.message), (JobStatus::Completed, 2, None));
     assert_eq!(job.library_path.as_deref(), Some("/library/Show"));
     assert!(!sql::job_claim(connection, one, 1, &json!({}), now).await.unwrap());
-    assert!(sql::jobs_pending(connection, 10).await.unwrap().is_empty());
     database.drop_it().await;
 }
 
@@ -104,10 +99,12 @@ async fn the_latest_generation_counts_and_goes_with_its_torrent() {
     sql::job_finish(connection, torrent(1), 1, JobEnd::Failed { step: "validate", message: "no" }, now)
         .await
         .unwrap();
-    sql::job_finish(connection, torrent(2), 1, JobEnd::Canceled, now).await.unwrap();
+    sql::job_finish(connection, torrent(2), 1, JobEnd::Failed { step: "transfer", message: "no" }, now)
+        .await
+        .unwrap();
     let latest = sql::jobs_latest(connection).await.unwrap();
     let shown: Vec<_> = latest.iter().map(|job| (job.torrent, job.generation, job.status)).collect();
-    assert_eq!(shown, [(torrent(1), 2, JobStatus::Queued), (torrent(2), 1, JobStatus::Canceled)]);
+    assert_eq!(shown, [(torrent(1), 2, JobStatus::Queued), (torrent(2), 1, JobStatus::Failed)]);
     sqlx::query("DELETE FROM torrents WHERE id = $1")
         .bind(torrent(1).as_uuid())
         .execute(&mut *connection)
