@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memmem::Finder;
-use revaer_torrent_core::{Source, StateKind};
+use revaer_torrent_core::StateKind;
 
 use crate::TorrentView;
 
@@ -72,13 +72,6 @@ impl NameSearch<'_> {
     /// Whether a name, given in lower case, has one of the fragments.
     pub(crate) fn finds(&self, name: &str) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|part| part.find(name.as_bytes()).is_some())
-    }
-}
-
-impl TorrentView {
-    /// Whether it came as a magnet link.
-    pub fn is_magnet(&self) -> bool {
-        matches!(self.record.source, Source::Magnet(_))
     }
 }
 

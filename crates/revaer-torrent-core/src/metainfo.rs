@@ -41,11 +41,6 @@ pub struct ContentFile {
 }
 
 impl Metainfo {
-    /// The length of everything that is payload.
-    pub fn payload_size(&self) -> Bytes {
-        self.files.iter().filter(|file| !file.is_padding).map(|file| file.size).sum()
-    }
-
     /// The length of the wanted files. `priorities` shorter than the file list mean "wanted" for the rest, as for
     /// [`Layout::progress`](crate::Layout::progress), which has to come to the same sum.
     pub fn wanted_size(&self, priorities: &[FilePriority]) -> Bytes {

@@ -113,7 +113,6 @@ proptest! {
         prop_assert_eq!(layout.file_progress(&set(&vec![true; pieces.len()])), sizes);
         prop_assert_eq!(layout.file_progress(&PieceSet::None).into_iter().sum::<Bytes>(), Bytes::ZERO);
         let progress = layout.progress(&PieceSet::All, &[]);
-        prop_assert_eq!(progress.wanted, metainfo.payload_size());
         prop_assert_eq!(progress.wanted, metainfo.wanted_size(&[]));
         prop_assert!(progress.is_complete());
     }
