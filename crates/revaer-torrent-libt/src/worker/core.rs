@@ -287,8 +287,8 @@ impl<S: LibtSession> Core<S> {
     }
 
     fn has_cap(&self, profile: &EngineProfile) -> bool {
-        is_capped(&profile.limits)
-            || self.members.by_slot.values().any(|member| is_capped(&member.view.limits))
+        // Asked at every coming and going: a look at every member would make loading quadratic.
+        is_capped(&profile.limits) || !self.members.capped.is_empty()
     }
 }
 

@@ -69,8 +69,11 @@ fn alert(kind: AlertKind, slot: u64) -> Alert {
 }
 
 impl LibtSession for Script {
-    fn apply(&mut self, _settings: &[Setting]) -> Answer {
-        Ok(())
+    fn apply(&mut self, settings: &[Setting]) -> Answer {
+        match settings {
+            [setting] => self.note(format!("{} {}", setting.name, setting.number)),
+            _ => Ok(()),
+        }
     }
     fn set_local_peers_limited(&mut self, _limited: bool) -> Answer {
         Ok(())
@@ -328,6 +331,29 @@ fn a_cap_of_zero_is_put_in_force_without_a_limit() {
             .run(EngineCommand::SetLimits { id: id(1), limits: RateLimits { download: zero, upload: zero } }),
     );
     assert_eq!(bench.script.take_calls(), ["limits 0 0 0", "hold_uploads 0 true", "upload_mode 0 true"]);
+}
+
+#[test]
+fn the_interval_of_bookkeeping_follows_the_caps_of_the_members() {
+    let mut bench = Bench::with_member(selection(1, &[FilePriority::Normal]));
+    let cap = Some(revaer_torrent_core::BytesPerSecond(1000));
+    let capped = RateLimits { download: cap, upload: None };
+    drop(bench.run(EngineCommand::SetLimits { id: id(1), limits: capped }));
+    assert_eq!(bench.script.take_calls(), ["limits 0 1000 0", "hold_uploads 0 false", "tick_interval 100"]);
+    // A second one changes nothing, with its cap or without.
+    let source = AddSource::Metainfo(Arc::from(&b"de"[..]));
+    drop(bench.run(bench.adding(2, source, Some(selection(1, &[FilePriority::Normal])))));
+    bench.until_called("add 1");
+    bench.report(AlertKind::Added, 1);
+    drop(bench.run(EngineCommand::SetLimits { id: id(2), limits: capped }));
+    drop(bench.run(EngineCommand::SetLimits { id: id(1), limits: RateLimits::default() }));
+    let calls = bench.script.take_calls();
+    assert!(!calls.iter().any(|call| call.starts_with("tick_interval")), "{calls:?}");
+    // It goes with the last of them.
+    drop(bench.run(EngineCommand::Remove { id: id(2), save_dir: bench.dir.path().to_owned() }));
+    bench.report(AlertKind::Removed, 1);
+    bench.report(AlertKind::Deleted, 1);
+    assert_eq!(bench.script.take_calls(), ["remove 1 partfile=true", "tick_interval 500"]);
 }
 
 #[test]
