@@ -60,7 +60,7 @@ pub struct LibtEngine {
 }
 
 impl LibtEngine {
-    /// Starts the threads of the engine: one that owns the session, one that owns the resume data.
+    /// Starts the threads of the engine: one that owns the session, two that own the resume data.
     pub fn start(options: EngineOptions) -> Result<Arc<Self>, StartError> {
         let EngineOptions { health, tasks } = options;
         let wake = Arc::new(Wake::new().map_err(StartError::Wake)?);

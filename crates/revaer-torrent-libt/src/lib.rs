@@ -1,5 +1,5 @@
-//! libtorrent behind the engine port: `SessionWorker` owns the session on a thread of its own, the
-//! `FastResumeStore` owns the resume data on another, and [`LibtEngine`] is the only door to both.
+//! libtorrent behind the engine port: `SessionWorker` owns the session on a thread of its own, the resume store owns
+//! the resume data on two others, and [`LibtEngine`] is the only door to all of them.
 //!
 //! Nothing of libtorrent leaves this crate. `ffi` is the only file that holds `unsafe`; the C++ beside it copies
 //! data in and out and decides nothing.

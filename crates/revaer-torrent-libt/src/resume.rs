@@ -1,4 +1,5 @@
-//! `FastResumeStore`: the resume data of every torrent on disk, owned by one thread.
+//! `FastResumeStore`: the resume data of every torrent on disk, owned by two threads that keep the
+//! order of what concerns one torrent (`order`).
 //!
 //! `<id>.fastresume` is libtorrent's blob, `<id>.meta.json` what we wanted when it was made. libtorrent never
 //! syncs the payload, so a blob could claim pieces that a power cut took: every round of saves first syncs the
@@ -7,10 +8,15 @@
 //! reboot. It is believed in every case; the boot id and the clean-stop mark only tell the log which it was.
 
 mod files;
+mod lane;
+mod order;
 mod record;
+mod request;
 mod round;
 mod thread;
+mod troubles;
 
 pub(crate) use record::MetaRecord;
+pub(crate) use request::{Loaded, Request, Response};
 pub(crate) use round::SaveItem;
-pub(crate) use thread::{Loaded, Request, Response, Store};
+pub(crate) use thread::Store;

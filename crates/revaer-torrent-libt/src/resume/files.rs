@@ -8,7 +8,7 @@ use std::{
 
 use revaer_torrent_core::{InfoHashes, TorrentId};
 
-use super::{MetaRecord, thread::Loaded};
+use super::{Loaded, MetaRecord};
 use crate::ffi;
 
 const BLOB: &str = ".fastresume";
@@ -38,7 +38,7 @@ pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
 
 /// Reads what is stored of one torrent. What does not parse is set aside as `*.corrupt`.
 pub(crate) fn load(dir: &Path, id: TorrentId) -> Loaded {
-    let mut loaded = Loaded { id, blob: None, record: None, trouble: None };
+    let mut loaded = Loaded::nothing(id);
     match read_bounded(&dir.join(blob_name(id))) {
         Ok(None) => {}
         Ok(Some(blob)) => match ffi::check_resume(&blob) {

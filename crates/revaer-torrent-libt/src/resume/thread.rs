@@ -1,136 +1,131 @@
-//! The thread that owns the resume directory. Requests are worked on in order; each has one response, which wakes
-//! the session's owner. Both queues are bounded, and the owner never has more in flight than they hold.
+//! `Store`: the session owner's end of the resume store, and its two threads. One stores rounds, which may wait long
+//! for a busy volume; the other does all the rest. Each request has one response, which wakes the owner. Every queue
+//! is bounded, and the owner never has more in flight than they hold.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
-    thread::JoinHandle,
 };
 
-use revaer_telemetry::{Component, Health};
+use revaer_telemetry::Health;
 use revaer_torrent_core::{InfoHashes, TorrentId};
 
 use super::{
-    MetaRecord, files,
+    Loaded, Request, Response, files,
+    lane::{Lane, Outlet, QUEUE},
+    order::Order,
     round::{self, RoundOutcome, SaveItem},
+    troubles::Troubles,
 };
 use crate::wake::Wake;
 
-/// More than the owner ever has in flight: 512 loads, one round, and what commands ask for, one by one.
-const QUEUE: usize = 4096;
-
-/// Something for the store to do.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// Use this directory from now on.
-    Open(PathBuf),
-    /// Read what is stored of a torrent.
-    Load(TorrentId),
-    /// Store a round.
-    Save(Vec<SaveItem>),
-    /// Delete what is stored of a torrent, and the part file that it may have left in `save_dir`.
-    Delete { id: TorrentId, save_dir: PathBuf, hashes: InfoHashes },
-    /// Set aside what belongs to none of these.
-    SetAsideOrphans(HashSet<TorrentId>),
-    /// Leave the mark of a clean stop.
-    MarkCleanStop,
-}
-
-/// What became of a request, in the order of the requests.
-#[derive(Debug)]
-pub(crate) enum Response {
-    Opened(Result<(), String>),
-    Loaded(Loaded),
-    Saved(RoundOutcome),
-    Deleted(TorrentId, Result<(), String>),
-    OrphansSetAside(Result<usize, String>),
-    CleanStopMarked(Result<(), String>),
-}
-
-/// What is stored of a torrent.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) id: TorrentId,
-    pub(crate) blob: Option<Vec<u8>>,
-    pub(crate) record: Option<MetaRecord>,
-    /// What was wrong with it.
-    pub(crate) trouble: Option<String>,
-}
-
-/// The owner's end of the store. Dropping it ends the thread after the requests it has.
+/// The owner's end of the store. Dropping it ends its threads after what they have.
 #[derive(Debug)]
 pub(crate) struct Store {
-    requests: Option<SyncSender<Request>>,
+    order: Order,
+    /// Where rounds go: the directory of the last open that was handed over.
+    dir: Option<PathBuf>,
+    /// Answers to requests that were held, and that no thread took afterwards.
+    refused: VecDeque<Response>,
+    // Dropped before the lanes, so that no thread waits for room for an answer that nobody takes.
     responses: Receiver<Response>,
-    thread: Option<JoinHandle<()>>,
+    quick: Lane<Request>,
+    rounds: Lane<Round>,
+}
+
+/// A round and where it goes.
+#[derive(Debug)]
+struct Round {
+    dir: Option<PathBuf>,
+    items: Vec<SaveItem>,
 }
 
 impl Store {
     pub(crate) fn start(wake: Arc<Wake>, health: Health) -> io::Result<Self> {
-        let (requests, inbox) = sync_channel(QUEUE);
         let (outbox, responses) = sync_channel(QUEUE);
-        let worker = StoreThread {
+        let troubles = Arc::new(Troubles::new(health));
+        let outlet = Outlet { responses: outbox, wake, troubles: Arc::clone(&troubles) };
+        let mut quick = Quick { dir: None, troubles: Arc::clone(&troubles) };
+        Ok(Self {
+            order: Order::default(),
             dir: None,
-            troubles: Troubles { health, open: None, save: None, files: BTreeMap::new() },
-        };
-        let thread = std::thread::Builder::new()
-            .name("fast-resume".to_owned())
-            .spawn(move || worker.run(&inbox, &outbox, &wake))?;
-        Ok(Self { requests: Some(requests), responses, thread: Some(thread) })
+            refused: VecDeque::new(),
+            responses,
+            quick: Lane::start("fast-resume", outlet.clone(), move |request| quick.answer(request))?,
+            rounds: Lane::start("resume-rounds", outlet, move |round| {
+                Response::Saved(store_round(&round, &troubles))
+            })?,
+        })
     }
 
-    /// Hands over a request. Refused only if the thread has died or the queue is full, which is a defect.
-    pub(crate) fn request(&self, request: Request) -> Result<(), String> {
-        let sent =
-            self.requests.as_ref().map_or(Err("it has ended"), |requests| match requests.try_send(request) {
-                Ok(()) => Ok(()),
-                Err(TrySendError::Full(_)) => Err("its queue is full"),
-                Err(TrySendError::Disconnected(_)) => Err("its thread has died"),
-            });
-        sent.map_err(|reason| format!("the resume store takes no requests: {reason}"))
+    /// Hands over a request. Refused only if a thread has died or a queue is full, which is a defect.
+    pub(crate) fn request(&mut self, request: Request) -> Result<(), String> {
+        if self.order.held() >= QUEUE {
+            return Err(refusal("its queue is full"));
+        }
+        match self.order.admit(request) {
+            None => Ok(()),
+            Some(request) => self.hand(request).map_err(|(request, reason)| {
+                let reason = refusal(reason);
+                let response = request.refused(&reason);
+                self.free(&response);
+                reason
+            }),
+        }
     }
 
     /// The next response, if there is one.
-    pub(crate) fn response(&self) -> Option<Response> {
-        self.responses.try_recv().ok()
+    pub(crate) fn response(&mut self) -> Option<Response> {
+        let response = self.refused.pop_front().or_else(|| self.responses.try_recv().ok())?;
+        self.free(&response);
+        Some(response)
     }
-}
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        drop(self.requests.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the resume store panicked");
-        }
-    }
-}
-
-struct StoreThread {
-    dir: Option<PathBuf>,
-    troubles: Troubles,
-}
-
-impl StoreThread {
-    fn run(mut self, inbox: &Receiver<Request>, outbox: &SyncSender<Response>, wake: &Wake) {
-        while let Ok(request) = inbox.recv() {
-            let response = self.answer(request);
-            if outbox.send(response).is_err() {
-                return;
+    /// Hands over what waited for this.
+    fn free(&mut self, response: &Response) {
+        for request in self.order.ended(response) {
+            if let Err((request, reason)) = self.hand(request) {
+                self.refused.push_back(request.refused(&refusal(reason)));
             }
-            wake.signal();
         }
     }
 
+    fn hand(&mut self, request: Request) -> Result<(), (Request, &'static str)> {
+        match request {
+            Request::Save(items) => self
+                .rounds
+                .hand(Round { dir: self.dir.clone(), items })
+                .map_err(|(round, reason)| (Request::Save(round.items), reason)),
+            request => {
+                if let Request::Open(dir) = &request {
+                    self.dir = Some(dir.clone());
+                }
+                self.quick.hand(request)
+            }
+        }
+    }
+}
+
+fn refusal(reason: &str) -> String {
+    format!("the resume store takes no requests: {reason}")
+}
+
+/// What is not a round.
+struct Quick {
+    dir: Option<PathBuf>,
+    troubles: Arc<Troubles>,
+}
+
+impl Quick {
     fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Open(dir) => Response::Opened(self.open(dir)),
             Request::Load(id) => Response::Loaded(self.load(id)),
-            Request::Save(items) => Response::Saved(self.save(&items)),
             Request::Delete { id, save_dir, hashes } => {
                 Response::Deleted(id, self.delete(id, &save_dir, &hashes))
             }
@@ -140,6 +135,8 @@ impl StoreThread {
             Request::MarkCleanStop => {
                 Response::CleanStopMarked(self.in_dir("mark the clean stop", files::mark_clean_stop))
             }
+            // Never handed to this thread.
+            Request::Save(_) => request.refused("rounds have a thread of their own"),
         }
     }
 
@@ -168,10 +165,8 @@ impl StoreThread {
         }
     }
 
-    fn load(&mut self, id: TorrentId) -> Loaded {
-        let Some(dir) = &self.dir else {
-            return Loaded { id, blob: None, record: None, trouble: None };
-        };
+    fn load(&self, id: TorrentId) -> Loaded {
+        let Some(dir) = &self.dir else { return Loaded::nothing(id) };
         let loaded = files::load(dir, id);
         if let Some(trouble) = &loaded.trouble {
             tracing::warn!(torrent.id = %id, trouble, "resume data was not usable; the content is checked");
@@ -180,35 +175,7 @@ impl StoreThread {
         loaded
     }
 
-    fn save(&mut self, items: &[SaveItem]) -> RoundOutcome {
-        let Some(dir) = &self.dir else {
-            return items
-                .iter()
-                .map(|item| (item.id, Err("there is no resume directory".to_owned())))
-                .collect();
-        };
-        // It may have been unmounted or removed since; a missing one is made again.
-        let outcome = match std::fs::create_dir_all(dir) {
-            Ok(()) => round::save(dir, items),
-            Err(error) => {
-                let reason = format!("{} could not be made: {error}", dir.display());
-                items.iter().map(|item| (item.id, Err(reason.clone()))).collect()
-            }
-        };
-        let failure = outcome.iter().find_map(|(_, result)| result.as_ref().err().cloned());
-        if failure.is_none() {
-            self.troubles.set_open(None);
-        }
-        self.troubles.set_save(failure);
-        for (id, result) in &outcome {
-            if result.is_ok() {
-                self.troubles.set_file(*id, None);
-            }
-        }
-        outcome
-    }
-
-    fn delete(&mut self, id: TorrentId, save_dir: &Path, hashes: &InfoHashes) -> Result<(), String> {
+    fn delete(&self, id: TorrentId, save_dir: &Path, hashes: &InfoHashes) -> Result<(), String> {
         self.troubles.set_file(id, None);
         self.in_dir("delete resume data in", |dir| {
             // One that was never loaded here is known by its record only.
@@ -226,37 +193,66 @@ impl StoreThread {
     }
 }
 
-/// Why the store is degraded; it is ok again when nothing is left.
-struct Troubles {
-    health: Health,
-    open: Option<String>,
-    save: Option<String>,
-    files: BTreeMap<TorrentId, String>,
+fn store_round(round: &Round, troubles: &Troubles) -> RoundOutcome {
+    let Round { dir, items } = round;
+    let all_failed = |reason: String| items.iter().map(|item| (item.id, Err(reason.clone()))).collect();
+    let outcome: RoundOutcome = match dir {
+        None => all_failed("there is no resume directory".to_owned()),
+        // It may have been unmounted or removed since; a missing one is made again.
+        Some(dir) => match std::fs::create_dir_all(dir) {
+            Ok(()) => round::save(dir, items),
+            Err(error) => all_failed(format!("{} could not be made: {error}", dir.display())),
+        },
+    };
+    let failure = outcome.iter().find_map(|(_, result)| result.as_ref().err().cloned());
+    troubles.set_save(failure, outcome.iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id));
+    outcome
 }
 
-impl Troubles {
-    fn set_open(&mut self, reason: Option<String>) {
-        self.open = reason;
-        self.report();
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, time::Duration};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+    use crate::resume::MetaRecord;
+
+    fn id(number: u128) -> TorrentId {
+        TorrentId::from_trusted(uuid::Uuid::from_u128(number))
     }
 
-    fn set_save(&mut self, reason: Option<String>) {
-        self.save = reason;
-        self.report();
-    }
-
-    fn set_file(&mut self, id: TorrentId, reason: Option<String>) {
-        match reason {
-            Some(reason) => drop(self.files.insert(id, reason)),
-            None => drop(self.files.remove(&id)),
+    fn next(store: &mut Store, wake: &Wake) -> Response {
+        for _ in 0..1000 {
+            if let Some(response) = store.response() {
+                return response;
+            }
+            wake.wait(Duration::from_millis(20));
         }
-        self.report();
+        panic!("no response");
     }
 
-    fn report(&self) {
-        match self.open.as_ref().or(self.save.as_ref()).or_else(|| self.files.values().next()) {
-            Some(reason) => self.health.degrade(Component::ResumeStore, reason.clone()),
-            None => self.health.clear(Component::ResumeStore),
-        }
+    #[test]
+    fn loads_do_not_wait_for_a_volume_that_is_being_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        // Opening a pipe waits for its other end, as a sync waits for a busy disk.
+        let volume = dir.path().join("busy");
+        mknodat(CWD, &volume, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let wake = Arc::new(Wake::new().unwrap());
+        let mut store = Store::start(Arc::clone(&wake), Health::new()).unwrap();
+        store.request(Request::Open(dir.path().join("resume"))).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(()))));
+
+        let record = MetaRecord::new(None, volume.clone(), false, &InfoHashes::default());
+        let item = SaveItem { id: id(1), blob: b"de".to_vec(), record, claims_pieces: true };
+        store.request(Request::Save(vec![item])).unwrap();
+        store.request(Request::Load(id(1))).unwrap();
+        store.request(Request::Load(id(2))).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Loaded(Loaded { id: two, .. }) if two == id(2)));
+
+        let _other_end = File::options().write(true).open(&volume).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Saved(outcome) if outcome == [(id(1), Ok(()))]));
+        let Response::Loaded(loaded) = next(&mut store, &wake) else { panic!("it is the only one left") };
+        assert!(loaded.id == id(1) && loaded.record.is_some(), "it reads what the round wrote");
     }
 }

@@ -64,8 +64,7 @@ impl<S: LibtSession> Core<S> {
         {
             self.entering.in_flight += 1;
             if !self.ask_store(Request::Load(id)) {
-                // Without its blob it is checked, which costs time and loses nothing.
-                self.on_loaded(&Loaded { id, blob: None, record: None, trouble: None });
+                self.on_loaded(&Loaded::nothing(id));
             }
         }
     }

@@ -53,8 +53,8 @@ pub(crate) struct Members {
 pub(crate) struct Waiting {
     /// Commands for torrents that are entering or leaving, in order.
     pub(crate) deferred: HashMap<TorrentId, VecDeque<(EngineCommand, Reply)>>,
-    /// Removals whose resume data is being deleted, in the order of the requests.
-    pub(crate) deletions: VecDeque<Reply>,
+    /// Removals whose resume data is being deleted, in the order of the requests for each torrent.
+    pub(crate) deletions: HashMap<TorrentId, VecDeque<Reply>>,
     /// Requests to set aside unknown resume data, in order.
     pub(crate) orphans: VecDeque<Reply>,
 }
@@ -211,7 +211,7 @@ impl<S: LibtSession> Core<S> {
     }
 
     /// Asks the store. It cannot refuse unless its thread has died, which is a defect that has to be seen.
-    pub(crate) fn ask_store(&self, request: Request) -> bool {
+    pub(crate) fn ask_store(&mut self, request: Request) -> bool {
         match self.store.request(request) {
             Ok(()) => true,
             Err(reason) => {

@@ -129,7 +129,7 @@ impl<S: LibtSession> Core<S> {
     ) {
         self.shared.board.forget(id);
         if self.ask_store(Request::Delete { id, save_dir, hashes }) {
-            self.waiting.deletions.push_back(reply);
+            self.waiting.deletions.entry(id).or_default().push_back(reply);
         } else {
             answer(reply, Err(EngineError::Storage("the resume store takes no requests".to_owned())));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use revaer_torrent_core::engine::EngineError;
+use revaer_torrent_core::{TorrentId, engine::EngineError};
 
 use super::core::Core;
 use crate::{mailbox::answer, resume::Response, session::LibtSession};
@@ -22,9 +22,7 @@ impl<S: LibtSession> Core<S> {
                     if let Err(reason) = &outcome {
                         tracing::warn!(torrent.id = %id, reason, "resume data was not deleted");
                     }
-                    if let Some(reply) = self.waiting.deletions.pop_front() {
-                        answer(reply, outcome.map_err(EngineError::Storage));
-                    }
+                    self.on_stored_deleted(id, outcome);
                 }
                 Response::OrphansSetAside(outcome) => {
                     if let Ok(count @ 1..) = outcome {
@@ -36,6 +34,18 @@ impl<S: LibtSession> Core<S> {
                 }
                 Response::CleanStopMarked(outcome) => self.on_clean_stop_marked(outcome),
             }
+        }
+    }
+
+    /// The oldest removal of that torrent is complete.
+    fn on_stored_deleted(&mut self, id: TorrentId, outcome: Result<(), String>) {
+        let Some(replies) = self.waiting.deletions.get_mut(&id) else { return };
+        let reply = replies.pop_front();
+        if replies.is_empty() {
+            self.waiting.deletions.remove(&id);
+        }
+        if let Some(reply) = reply {
+            answer(reply, outcome.map_err(EngineError::Storage));
         }
     }
 }
