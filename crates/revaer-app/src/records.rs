@@ -15,7 +15,8 @@ pub(crate) async fn load(connection: &mut PgConnection) -> anyhow::Result<Vec<To
         let Some(job) = jobs.remove(&record.id) else { continue };
         let status = FsopsStatus::from_name(job.status.name())
             .with_context(|| format!("torrent {}: unknown job status", record.id))?;
-        record.fsops = Some(FsopsSummary { status, step: job.step, message: job.message });
+        let claim = job.policy.as_ref().and_then(crate::orchestrator::claimed_mode);
+        record.fsops = Some(FsopsSummary { status, step: job.step, message: job.message, claim });
     }
     Ok(records)
 }

@@ -26,7 +26,7 @@ struct Model {
     order: BTreeMap<ListKey, Box<str>>,
     v1: HashMap<InfoHashV1, TorrentId>,
     v2: HashMap<InfoHashV2, TorrentId>,
-    /// Content roots, tombstones included.
+    /// Content roots and library entries, tombstones included.
     roots: BTreeMap<PathBuf, TorrentId>,
     states: HashMap<StateKind, u64>,
     loaded: u64,
@@ -114,7 +114,7 @@ impl Catalog {
         })
     }
 
-    /// The torrent whose content root is `root`, lies beneath it, or holds it. Tombstones count.
+    /// The torrent whose content root or library entry is `root`, lies beneath it, or holds it. Tombstones count.
     pub fn path_owner(&self, root: &Path) -> Option<TorrentId> {
         self.read(|model| {
             let above = root.ancestors().find_map(|ancestor| model.roots.get(ancestor));
@@ -200,8 +200,8 @@ impl Model {
             Some(before) => Live { kind: record.last.kind, ..before.live },
             None => Live::from_record(&record),
         };
-        if let Some(content) = &record.placement.content {
-            self.roots.insert(content.root(), record.id);
+        for path in record.placement.paths() {
+            self.roots.insert(path, record.id);
         }
         if !record.is_tombstone() {
             let name = folded(&record.name).into_owned().into_boxed_str();
@@ -231,10 +231,9 @@ impl Model {
 
     fn take(&mut self, id: TorrentId) -> Option<TorrentView> {
         let view = self.entries.remove(&id)?;
-        if let Some(content) = &view.record.placement.content {
-            let root = content.root();
-            if self.roots.get(&root) == Some(&id) {
-                self.roots.remove(&root);
+        for path in view.record.placement.paths() {
+            if self.roots.get(&path) == Some(&id) {
+                self.roots.remove(&path);
             }
         }
         if !view.record.is_tombstone() {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use revaer_torrent_core::{
     Bytes, ContentPath, InfoHashes, RateLimits, SelectionRules, Source, StateKind, TorrentId, Wanted,
+    fsops::MoveMode,
 };
 use time::OffsetDateTime;
 
@@ -56,6 +57,13 @@ pub struct Placement {
     pub library_path: Option<PathBuf>,
     /// The content is the library entry itself (`move`).
     pub content_in_library: bool,
+}
+
+impl Placement {
+    /// The paths that are this torrent's: its content, and its library entry.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.content.as_ref().map(ContentPath::root).into_iter().chain(self.library_path.clone())
+    }
 }
 
 /// What is wanted.
@@ -119,6 +127,15 @@ pub struct FsopsSummary {
     pub step: Option<String>,
     /// Why it failed or waits.
     pub message: Option<String>,
+    /// How it takes the content, once it has been started; a later change of settings does not reach it.
+    pub claim: Option<MoveMode>,
+}
+
+impl FsopsSummary {
+    /// A summary without step or reason.
+    pub const fn of(status: FsopsStatus, claim: Option<MoveMode>) -> Self {
+        Self { status, step: None, message: None, claim }
+    }
 }
 
 /// Status of a pipeline job; the names are the contract's.

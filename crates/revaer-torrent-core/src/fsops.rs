@@ -76,6 +76,14 @@ pub enum MoveMode {
 }
 
 impl MoveMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Copy, Self::Move, Self::Hardlink];
+
+    /// The mode of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
     /// The name on the wire, in the database and in the journal.
     pub const fn name(self) -> &'static str {
         match self {

@@ -131,6 +131,7 @@ async fn a_failure_and_a_job_are_shown_with_their_reasons() {
             status: FsopsStatus::Waiting,
             step: Some("transfer".to_owned()),
             message: Some("the library is away".to_owned()),
+            claim: None,
         });
     });
     changed.unwrap();

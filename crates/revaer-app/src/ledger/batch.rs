@@ -424,9 +424,10 @@ async fn write_alone(
     }
 }
 
-/// The number of the last batch in the database.
-pub(crate) async fn last_batch(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!("SELECT last_batch FROM event_log_state").fetch_one(connection).await
+/// The number of the last batch in the database. Waits for a batch whose commit is still under way: until that has
+/// ended either way, nobody can say whether it happened.
+pub async fn last_batch(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("SELECT last_batch FROM event_log_state FOR UPDATE").fetch_one(connection).await
 }
 
 fn changes_of(decision: &Decision) -> Vec<Change> {

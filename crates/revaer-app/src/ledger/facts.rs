@@ -1,11 +1,12 @@
 //! Decides what a fact comes to. Pure: the stage in, rows and events out.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use revaer_catalog::{FsopsStatus, FsopsSummary, TorrentRecord, TorrentView};
 use revaer_events::{Event, EventFile, MetadataChange};
 use revaer_torrent_core::{
-    ContentPath, FilePriority, Magnet, Metainfo, Source, StateKind, TorrentId, Wanted, fsops::JobOutcome,
+    ContentPath, Magnet, Metainfo, Source, StateKind, TorrentId, Wanted,
+    fsops::{JobOutcome, MoveMode},
 };
 use time::OffsetDateTime;
 
@@ -17,12 +18,14 @@ use super::{
 
 pub(crate) fn decide(stage: &Stage<'_>, fact: Fact, now: OffsetDateTime) -> (Decision, FactReply) {
     let decision = match fact {
-        Fact::AssignPath { id, save_dir, root_name } => return assign_path(stage, id, save_dir, root_name),
+        Fact::AssignPath { id, save_dir, root_name, is_taken } => {
+            return assign_path(stage, id, ContentPath { save_dir, root_name }, is_taken);
+        }
         Fact::MetadataKnown { id, bytes, metainfo } => metadata_known(stage, id, &bytes, &metainfo, now),
         Fact::Failed { id, message } => failed(stage, id, message, now),
         Fact::Left { id, pieces } => left(stage, id, pieces),
         Fact::Removed { id } => removed(stage, id),
-        Fact::JobStarted { id, policy } => job_started(stage, id, policy),
+        Fact::JobStarted { id, mode, policy } => return job_started(stage, id, mode, policy),
         Fact::JobFinished { id, generation, outcome } => job_finished(stage, id, generation, outcome),
         Fact::SettingsChanged { revision, sections } => Decision {
             writes: vec![Write::SettingsRevision(revision)],
@@ -52,21 +55,6 @@ pub(crate) fn files_discovered(id: TorrentId, metainfo: &Metainfo) -> Event {
         .map(|file| EventFile { path: file.path.clone(), size_bytes: file.size.0 })
         .collect();
     Event::FilesDiscovered { torrent_id: id.as_uuid(), files }
-}
-
-/// Extensions of the files, lower case, each once.
-pub(crate) fn extensions_of(metainfo: &Metainfo) -> Vec<String> {
-    let found: BTreeSet<String> = metainfo
-        .files
-        .iter()
-        .filter(|file| !file.is_padding)
-        .filter_map(|file| {
-            let name = file.path.rsplit('/').next()?;
-            let (stem, extension) = name.rsplit_once('.')?;
-            (!stem.is_empty() && !extension.is_empty()).then(|| extension.to_lowercase())
-        })
-        .collect();
-    found.into_iter().collect()
 }
 
 fn metadata_known(
@@ -118,7 +106,7 @@ fn learn(view: &TorrentView, bytes: &Arc<[u8]>, metainfo: &Metainfo, now: Offset
     record.content.has_metainfo = true;
     record.content.private = metainfo.private;
     record.content.is_directory = metainfo.is_directory;
-    record.content.extensions = extensions_of(metainfo);
+    record.content.extensions = metainfo.extensions();
     let mut decision = Decision {
         writes: vec![Write::Metainfo(id, Arc::clone(bytes))],
         events: vec![files_discovered(id, metainfo)],
@@ -129,14 +117,7 @@ fn learn(view: &TorrentView, bytes: &Arc<[u8]>, metainfo: &Metainfo, now: Offset
     }
     match record.wish.selection.apply(&metainfo.files) {
         Ok(priorities) => {
-            let wanted = metainfo
-                .files
-                .iter()
-                .zip(&priorities)
-                .filter(|(file, priority)| !file.is_padding && **priority != FilePriority::Skip)
-                .map(|(file, _)| file.size)
-                .sum();
-            record.content.wanted_bytes = Some(wanted);
+            record.content.wanted_bytes = Some(metainfo.wanted_size(&priorities));
             decision.writes.insert(0, Write::Put(Arc::new(record)));
         }
         Err(error) => {
@@ -159,17 +140,16 @@ fn merge(into: &mut Decision, mut other: Decision) {
 fn assign_path(
     stage: &Stage<'_>,
     id: TorrentId,
-    save_dir: PathBuf,
-    root_name: String,
+    plain: ContentPath,
+    is_taken: bool,
 ) -> (Decision, FactReply) {
     let Some(view) = stage.get(id).filter(|view| view.record.placement.content.is_none()) else {
         return (Decision::default(), FactReply::Noted);
     };
-    let plain = ContentPath { save_dir, root_name };
     let content = match stage.path_owner(&plain.root(), id) {
-        None => plain,
+        None if !is_taken => plain,
         Some(owner) if owner.record.is_tombstone() => return (Decision::default(), FactReply::PathBusy),
-        Some(_) => ContentPath { save_dir: plain.save_dir.join(id.to_string()), ..plain },
+        Some(_) | None => ContentPath { save_dir: plain.save_dir.join(id.to_string()), ..plain },
     };
     let mut record = (*view.record).clone();
     record.placement.content = Some(content);
@@ -202,45 +182,50 @@ fn removed(stage: &Stage<'_>, id: TorrentId) -> Decision {
     }
 }
 
-fn job_started(stage: &Stage<'_>, id: TorrentId, policy: serde_json::Value) -> Decision {
-    let Some(view) = stage.get(id) else { return Decision::default() };
-    let again = view.record.fsops.as_ref().is_some_and(|job| job.status != FsopsStatus::Queued);
+fn job_started(
+    stage: &Stage<'_>,
+    id: TorrentId,
+    mode: MoveMode,
+    policy: serde_json::Value,
+) -> (Decision, FactReply) {
+    let Some(view) = stage.get(id) else { return (Decision::default(), FactReply::Gone) };
+    let again = view.record.fsops.as_ref().is_some_and(|job| job.claim.is_some());
     let mut record = (*view.record).clone();
-    record.fsops = Some(FsopsSummary { status: FsopsStatus::Running, step: None, message: None });
+    record.fsops = Some(FsopsSummary::of(FsopsStatus::Running, Some(mode)));
     let generation = record.content.generation;
     let mut decision = put(record);
     decision.writes.push(Write::JobClaim { torrent: id, generation, policy });
     if !again {
         decision.events.push(Event::FsopsStarted { torrent_id: id.as_uuid() });
     }
-    decision
+    (decision, FactReply::Noted)
 }
 
 fn job_finished(stage: &Stage<'_>, id: TorrentId, generation: u32, outcome: JobOutcome) -> Decision {
     let Some(view) = stage.any(id) else { return Decision::default() };
     let before = view.record.fsops.clone();
+    let claim = before.as_ref().and_then(|job| job.claim);
     let mut record = (*view.record).clone();
-    let (end, event) = match outcome {
+    let (end, summary, event) = match outcome {
         // It stays as it is: the next start finds it running and goes on from its journal.
         JobOutcome::Interrupted => return Decision::default(),
         JobOutcome::Completed { library_path, moved } => {
             let shown = library_path.to_string_lossy().into_owned();
-            record.fsops = Some(FsopsSummary { status: FsopsStatus::Completed, step: None, message: None });
+            let summary = FsopsSummary::of(FsopsStatus::Completed, claim);
             if moved {
                 moved_to(&mut record, &library_path);
             }
             record.placement.library_path = Some(library_path.clone());
             let event = Event::FsopsCompleted { torrent_id: id.as_uuid(), library_path: shown };
-            (JobEnd::Completed { library_path }, Some(event))
+            (JobEnd::Completed { library_path }, summary, Some(event))
         }
         JobOutcome::Failed { step, message, retry } => {
             let status = if retry { FsopsStatus::Waiting } else { FsopsStatus::Failed };
             let step = step.name();
             let summary =
-                FsopsSummary { status, step: Some(step.to_owned()), message: Some(message.clone()) };
+                FsopsSummary { status, step: Some(step.to_owned()), message: Some(message.clone()), claim };
             // A job that waits for the same thing says so once.
             let told = before.as_ref().is_some_and(|job| job.message == summary.message);
-            record.fsops = Some(summary);
             let event = Event::FsopsFailed {
                 torrent_id: id.as_uuid(),
                 step: step.to_owned(),
@@ -248,9 +233,13 @@ fn job_finished(stage: &Stage<'_>, id: TorrentId, generation: u32, outcome: JobO
             };
             let end =
                 if retry { JobEnd::Waiting { step, message } } else { JobEnd::Failed { step, message } };
-            (end, (!told).then_some(event))
+            (end, summary, (!told).then_some(event))
         }
     };
+    // The content may have become complete anew meanwhile: then another job is the one to show.
+    if generation == record.content.generation {
+        record.fsops = Some(summary);
+    }
     let mut decision = put(record);
     decision.writes.push(Write::JobFinish { torrent: id, generation, end });
     decision.events.extend(event);
@@ -265,6 +254,11 @@ fn moved_to(record: &mut TorrentRecord, library_path: &std::path::Path) {
             root_name: name.to_string_lossy().into_owned(),
         });
         record.placement.content_in_library = true;
+        // Whoever asked for the data to go meant the download. It is a library entry now, which only goes when
+        // that is asked for by name.
+        if let Wanted::Removed { delete_data } = &mut record.wish.wanted {
+            *delete_data = false;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use revaer_torrent_core::{
     Bytes, BytesPerSecond, EngineState, Metainfo, TorrentId,
-    fsops::{JobOutcome, Step},
+    fsops::{JobOutcome, MoveMode, Step},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -35,6 +35,8 @@ pub enum Fact {
         save_dir: PathBuf,
         /// The first component of its files' paths.
         root_name: String,
+        /// Something that is not this torrent's lies there already.
+        is_taken: bool,
     },
     /// It cannot go on.
     Failed {
@@ -59,6 +61,8 @@ pub enum Fact {
     JobStarted {
         /// Whose.
         id: TorrentId,
+        /// How it takes the content.
+        mode: MoveMode,
         /// The policy that it was claimed with.
         policy: serde_json::Value,
     },
@@ -92,6 +96,8 @@ pub enum FactReply {
     Noted,
     /// The path still belongs to a torrent that is being removed: ask again when it is gone.
     PathBusy,
+    /// The torrent is gone, or being removed: nothing is to be begun.
+    Gone,
 }
 
 /// A fact could not be stored; tell it again later.

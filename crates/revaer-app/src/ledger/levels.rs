@@ -106,7 +106,7 @@ fn completion(
         record.content.generation += 1;
         record.completed_at.get_or_insert(now);
         if !came_complete {
-            record.fsops = Some(FsopsSummary { status: FsopsStatus::Queued, step: None, message: None });
+            record.fsops = Some(FsopsSummary::of(FsopsStatus::Queued, None));
         }
     }
     let generation = record.content.generation;

@@ -16,6 +16,5 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::last_batch;
-pub use batch::{Ledger, LedgerHandles, LedgerParts};
+pub use batch::{Ledger, LedgerHandles, LedgerParts, last_batch};
 pub use item::{Board, Fact, FactReply, Facts, JobProgress, Level, NotStored, Pokes};

@@ -106,13 +106,10 @@ impl<'a> Stage<'a> {
             .find(|view| view.record.owns_hashes() && view.record.info_hashes.overlaps(hashes))
     }
 
-    /// Whose content lies at, above or beneath `root`.
+    /// Whose content or library entry lies at, above or beneath `root`.
     pub(crate) fn path_owner(&self, root: &Path, but: TorrentId) -> Option<TorrentView> {
         let clashes = |record: &TorrentRecord| {
-            record.placement.content.as_ref().is_some_and(|content| {
-                let other = content.root();
-                other.starts_with(root) || root.starts_with(&other)
-            })
+            record.placement.paths().any(|other| other.starts_with(root) || root.starts_with(&other))
         };
         let staged = self.changed.values().flatten().find(|one| one.id != but && clashes(one));
         if let Some(record) = staged {

@@ -3,14 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use revaer_catalog::{
-    Catalog, Change, ContentFacts, FsopsStatus, Intent, IntentError, LastObservation, NewTorrent, Placement,
-    TorrentRecord, Wish,
+    Catalog, Change, ContentFacts, FsopsStatus, FsopsSummary, Intent, IntentError, LastObservation,
+    NewTorrent, Placement, TorrentRecord, Wish,
 };
 use revaer_events::Event;
 use revaer_torrent_core::{
     Bytes, BytesPerSecond, ContentFile, ContentPath, EngineState, InfoHashV1, InfoHashV2, InfoHashes,
     Metainfo, RateLimits, SelectionRules, Source, StateKind, TorrentId, Wanted,
-    fsops::{JobOutcome, Step},
+    fsops::{JobOutcome, MoveMode, Step},
 };
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -192,8 +192,12 @@ fn a_removed_torrent_is_gone_for_clients_and_its_content_can_come_again() {
         ..record(1)
     };
     world.intent(adding(again)).unwrap();
-    let path =
-        || Fact::AssignPath { id: id(2), save_dir: "/downloads".into(), root_name: "torrent 1".to_owned() };
+    let path = || Fact::AssignPath {
+        id: id(2),
+        save_dir: "/downloads".into(),
+        root_name: "torrent 1".to_owned(),
+        is_taken: false,
+    };
     // Its files are still being deleted: the new one waits for the path rather than share it.
     assert_eq!(world.fact(path()).1, FactReply::PathBusy);
     assert_eq!(world.fact(Fact::Removed { id: id(1) }).0, ["torrent_removed"]);
@@ -217,6 +221,7 @@ fn no_two_torrents_share_a_path_not_even_one_beneath_the_other() {
             id: id(number.into()),
             save_dir: save_dir.into(),
             root_name: root_name.to_owned(),
+            is_taken: false,
         };
         world.fact(fact);
         let content = world.record(number).placement.content.clone().unwrap();
@@ -336,19 +341,22 @@ fn of_two_magnets_that_turn_out_to_be_one_torrent_the_younger_fails() {
     }
 }
 
+fn started() -> Fact {
+    Fact::JobStarted { id: id(1), mode: MoveMode::Move, policy: serde_json::json!({}) }
+}
+
 #[test]
 fn a_job_that_waits_for_the_same_thing_says_so_once() {
     let world = World::of(vec![record(1)]);
     world.level(1, &level(EngineState::Seeding, Some(true)));
-    let policy = serde_json::json!({});
-    assert_eq!(world.fact(Fact::JobStarted { id: id(1), policy: policy.clone() }).0, ["fsops_started"]);
+    assert_eq!(world.fact(started()).0, ["fsops_started"]);
     let waits = || Fact::JobFinished {
         id: id(1),
         generation: 1,
         outcome: JobOutcome::Failed { step: Step::Transfer, message: "no space".to_owned(), retry: true },
     };
     assert_eq!(world.fact(waits()).0, ["fsops_failed"]);
-    assert!(world.fact(Fact::JobStarted { id: id(1), policy }).0.is_empty());
+    assert!(world.fact(started()).0.is_empty());
     let outcome = JobOutcome::Completed { library_path: "/library/torrent 1".into(), moved: false };
     assert_eq!(world.fact(Fact::JobFinished { id: id(1), generation: 1, outcome }).0, ["fsops_completed"]);
     assert_eq!(world.record(1).placement.library_path, Some("/library/torrent 1".into()));
@@ -362,4 +370,68 @@ fn the_library_entry_of_a_moved_torrent_is_not_deleted_by_accident() {
     let remove = |delete_library| Intent::Remove { id: id(1), delete_data: true, delete_library };
     assert!(matches!(world.intent(remove(false)), Err(IntentError::Refused(_))));
     assert!(world.intent(remove(true)).is_ok());
+}
+
+#[test]
+fn a_move_that_ends_after_the_removal_keeps_its_library_entry() {
+    let world = World::of(vec![record(1)]);
+    world.level(1, &level(EngineState::Seeding, Some(true)));
+    assert_eq!(world.fact(started()).1, FactReply::Noted);
+    world.intent(Intent::Remove { id: id(1), delete_data: true, delete_library: false }).unwrap();
+    let outcome = JobOutcome::Completed { library_path: "/library/torrent 1".into(), moved: true };
+    world.fact(Fact::JobFinished { id: id(1), generation: 1, outcome });
+    let tombstone = world.0.get_any(id(1)).unwrap().record;
+    assert_eq!(tombstone.placement.content.as_ref().unwrap().root(), PathBuf::from("/library/torrent 1"));
+    assert_eq!(tombstone.wish.wanted, Wanted::Removed { delete_data: false });
+}
+
+#[test]
+fn no_job_is_begun_for_a_torrent_that_is_being_removed() {
+    let world = World::of(vec![record(1)]);
+    world.level(1, &level(EngineState::Seeding, Some(true)));
+    world.intent(Intent::Remove { id: id(1), delete_data: false, delete_library: false }).unwrap();
+    assert_eq!(world.fact(started()), (Vec::new(), FactReply::Gone));
+}
+
+#[test]
+fn the_end_of_an_old_job_does_not_hide_the_new_one() {
+    let world = World::of(vec![record(1)]);
+    let (whole, broken) =
+        (level(EngineState::Seeding, Some(true)), level(EngineState::Downloading, Some(false)));
+    world.level(1, &whole);
+    world.fact(started());
+    world.level(1, &broken);
+    world.level(1, &whole);
+    let outcome = JobOutcome::Completed { library_path: "/library/torrent 1".into(), moved: false };
+    world.fact(Fact::JobFinished { id: id(1), generation: 1, outcome });
+    assert_eq!(world.record(1).fsops, Some(FsopsSummary::of(FsopsStatus::Queued, None)));
+    assert_eq!(world.record(1).content.generation, 2);
+}
+
+#[test]
+fn content_goes_nowhere_near_a_library_entry_or_what_is_not_its_own() {
+    let mut entered = record(1);
+    entered.placement.library_path = Some("/library/show".into());
+    let world = World::of(vec![entered]);
+    for (number, save_dir, root_name, is_taken, plain) in [
+        (2, "/library", "show", false, false),
+        (3, "/library/show", "inner", false, false),
+        (4, "/downloads", "foreign", true, false),
+        (5, "/library", "showing", false, true),
+    ] {
+        let new = TorrentRecord {
+            placement: Placement { content: None, ..record(number).placement },
+            ..record(number)
+        };
+        world.intent(adding(new)).unwrap();
+        let root_name = root_name.to_owned();
+        world.fact(Fact::AssignPath {
+            id: id(number.into()),
+            save_dir: save_dir.into(),
+            root_name,
+            is_taken,
+        });
+        let content = world.record(number).placement.content.clone().unwrap();
+        assert_eq!(content.save_dir.as_os_str() == save_dir, plain, "{content:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use revaer_catalog::{FsopsStatus, TorrentRecord};
+use revaer_telemetry::Tasks;
 use revaer_torrent_core::{
     Action, Magnet, PieceSet, Source, TorrentId, Wanted,
     engine::{AddSource, AddTorrent, AppliedSelection, EngineCommand, EngineError, TorrentEngine},
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    content::{ContentError, StoredContent},
+    content::{self, ContentError, StoredContent},
     run::Settings,
     slot::Given,
 };
@@ -53,6 +54,7 @@ pub(crate) struct Actor {
     pub(crate) pool: PgPool,
     pub(crate) settings: watch::Receiver<Settings>,
     pub(crate) gate: RootGate,
+    pub(crate) tasks: Tasks,
 }
 
 impl From<ContentError> for Setback {
@@ -117,7 +119,8 @@ impl Actor {
             }
         };
         self.gate.check(&save_dir).await.map_err(Setback::Later)?;
-        make_directory(save_dir.clone()).await?;
+        let resolved = make_directory(save_dir.clone()).await?;
+        self.expect_allowed(&save_dir, resolved).await?;
         let selection = content.as_ref().map(|content| AppliedSelection {
             version: content.selection_version,
             priorities: content.priorities.clone(),
@@ -152,12 +155,39 @@ impl Actor {
         let root_name =
             stored.root_name().ok_or_else(|| Setback::Never("the torrent names no file".to_owned()))?;
         self.gate.check(&record.placement.download_dir).await.map_err(Setback::Later)?;
-        let save_dir = make_directory(record.placement.download_dir.clone()).await?;
-        match self.tell(Fact::AssignPath { id: record.id, save_dir, root_name }).await? {
-            FactReply::Noted => Ok(Effect::Unchanged),
+        let download_dir = &record.placement.download_dir;
+        let save_dir = make_directory(download_dir.clone()).await?;
+        self.expect_allowed(download_dir, save_dir.clone()).await?;
+        // Who says that the content is there means what lies there.
+        let is_taken = !record.wish.seed_mode && {
+            let (save_dir, root_name, files) = (save_dir.clone(), root_name.clone(), stored.all_files());
+            let look = move || content::is_foreign(&save_dir, &root_name, &files);
+            self.tasks.spawn_blocking("look for what lies there", look).await.unwrap_or(true)
+        };
+        match self.tell(Fact::AssignPath { id: record.id, save_dir, root_name, is_taken }).await? {
+            FactReply::Noted | FactReply::Gone => Ok(Effect::Unchanged),
             FactReply::PathBusy => {
                 Err(Setback::Later("its path still belongs to a torrent that is being removed".to_owned()))
             }
+        }
+    }
+
+    /// Refuses a directory that a symbolic link has taken out of the roots that may be written to.
+    async fn expect_allowed(&self, asked: &std::path::Path, resolved: PathBuf) -> Result<(), Setback> {
+        let allow_list = self.settings.borrow().policy.allow_list.clone();
+        let shown = resolved.clone();
+        let look = move || {
+            let root = |allowed: &PathBuf| allowed.canonicalize().unwrap_or_else(|_missing| allowed.clone());
+            allow_list.iter().any(|allowed| resolved.starts_with(root(allowed)))
+        };
+        match self.tasks.spawn_blocking("resolve the allow list", look).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Setback::Never(format!(
+                "{} leads to {}, which is outside fs_policy.allow_paths; add that there, or use another download_dir",
+                asked.display(),
+                shown.display()
+            ))),
+            Err(error) => Err(Setback::Later(error.to_string())),
         }
     }
 
@@ -196,7 +226,15 @@ impl Actor {
         self.engine.execute(EngineCommand::Remove { id, save_dir }).await?;
         if let (Wanted::Removed { delete_data: true }, Some(path)) = (record.wish.wanted, content) {
             self.gate.check(&path.save_dir).await.map_err(Setback::Later)?;
-            let stored = StoredContent::read(&self.pool, &*self.engine, record).await?;
+            let stored = match StoredContent::read(&self.pool, &*self.engine, record).await {
+                Ok(stored) => stored,
+                // Which files are its own cannot be known any more: none is touched, and its path becomes free.
+                Err(ContentError::Broken(reason)) => {
+                    warn!(torrent.id = %id, reason, path = %path.root().display(), "its content is left where it is");
+                    return self.end_tombstone(record).await;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let deletion = Deletion {
                 torrent: id,
                 content: path.clone(),
@@ -207,8 +245,12 @@ impl Actor {
                 self.fsops.delete(deletion).await.map_err(|error| Setback::Later(error.to_string()))?;
             info!(torrent.id = %id, deleted = outcome.deleted, kept = ?outcome.kept, "content deleted");
         }
+        self.end_tombstone(record).await
+    }
+
+    async fn end_tombstone(&self, record: &TorrentRecord) -> Acted {
         self.discard_job(record).await?;
-        self.tell(Fact::Removed { id }).await?;
+        self.tell(Fact::Removed { id: record.id }).await?;
         Ok(Effect::Out)
     }
 

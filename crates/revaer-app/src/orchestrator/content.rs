@@ -96,6 +96,23 @@ async fn stored_bytes(pool: &PgPool, id: TorrentId) -> Result<Arc<[u8]>, Content
         .ok_or_else(|| ContentError::Broken("it is not in the database".to_owned()))
 }
 
+/// Whether something that is not this torrent's lies where its content would: a file of another size at one of its
+/// paths, a directory where it has a file or the other way round. libtorrent would overwrite it in place, and with it
+/// a library entry that is a hard link to it. Files of the very sizes are taken for an earlier download, which is
+/// checked and used.
+pub(crate) fn is_foreign(save_dir: &std::path::Path, root_name: &str, files: &[JobFile]) -> bool {
+    let root = save_dir.join(root_name);
+    let Ok(found) = std::fs::symlink_metadata(&root) else { return false };
+    let is_directory = files.iter().any(|file| file.path.contains('/'));
+    if found.is_symlink() || found.is_dir() != is_directory {
+        return true;
+    }
+    files.iter().any(|file| {
+        std::fs::symlink_metadata(save_dir.join(&file.path))
+            .is_ok_and(|found| !found.is_file() || found.len() != file.size.0)
+    })
+}
+
 /// Looks for every wanted file at its full size. Costs one stat per file; called when the pieces say "complete".
 /// Returns the first path that is not as it should be.
 pub(crate) fn first_missing(save_dir: &std::path::Path, files: &[JobFile]) -> Option<PathBuf> {
@@ -106,4 +123,29 @@ pub(crate) fn first_missing(save_dir: &std::path::Path, files: &[JobFile]) -> Op
             std::fs::symlink_metadata(path).map_or(true, |found| !found.is_file() || found.len() != *size)
         })
         .map(|(path, _)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use revaer_torrent_core::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_download_is_taken_and_another_release_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let file = |path: &str, size| JobFile { path: path.to_owned(), size: Bytes(size) };
+        let files = [file("show/one.mkv", 3), file("show/sub/two.srt", 2)];
+        let is_foreign = |files: &[JobFile]| super::is_foreign(path, "show", files);
+        assert!(!is_foreign(&files), "nothing is there");
+        std::fs::create_dir_all(path.join("show/sub")).unwrap();
+        std::fs::write(path.join("show/mine.txt"), "not of the torrent").unwrap();
+        assert!(!is_foreign(&files), "what has no name of the torrent's is left alone");
+        std::fs::write(path.join("show/one.mkv"), "abc").unwrap();
+        assert!(!is_foreign(&files), "a part of it, whole");
+        assert!(is_foreign(&[file("show", 3)]), "a directory where a file would be");
+        std::fs::write(path.join("show/sub/two.srt"), "abc").unwrap();
+        assert!(is_foreign(&files), "a file of another size");
+    }
 }

@@ -10,8 +10,11 @@ use revaer_torrent_core::{
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{actions::Actor, content::StoredContent};
-use crate::ledger::{Board, Fact, JobProgress};
+use super::{
+    actions::Actor,
+    content::{ContentError, StoredContent},
+};
+use crate::ledger::{Board, Fact, FactReply, JobProgress};
 
 /// Whether a job waits to be worked on.
 pub(crate) fn is_due(record: &TorrentRecord) -> bool {
@@ -22,9 +25,33 @@ pub(crate) fn is_due(record: &TorrentRecord) -> bool {
     waiting && record.content.complete && !record.is_tombstone()
 }
 
-/// Whether the job takes the content itself away, so that the engine must let go of it first.
+/// Whether the job takes the content itself away, so that the engine must let go of it first. What was begun goes on
+/// as it was begun; what waits goes by the settings of now.
 pub(crate) fn needs_files_alone(record: &TorrentRecord, policy: &Policy) -> bool {
-    is_due(record) && policy.move_mode == MoveMode::Move && record.wish.wanted == Wanted::Running
+    let begun =
+        record.fsops.as_ref().filter(|job| job.status == FsopsStatus::Running).and_then(|job| job.claim);
+    is_due(record)
+        && begun.unwrap_or(policy.move_mode) == MoveMode::Move
+        && record.wish.wanted == Wanted::Running
+}
+
+/// Why a job was not begun.
+enum NotBegun {
+    /// Something that it needs is away.
+    Away(String),
+    /// The database does not answer: nothing can be told either.
+    Database,
+    /// Its torrent is being removed.
+    Gone,
+}
+
+impl From<ContentError> for NotBegun {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Database(_) => Self::Database,
+            ContentError::Broken(reason) => Self::Away(reason),
+        }
+    }
 }
 
 /// Works on a torrent's job and has its end stored, however long the database takes.
@@ -40,7 +67,12 @@ pub(crate) async fn run(actor: &Actor, record: &TorrentRecord, policy: Policy, b
             };
             actor.fsops.run(job, Box::new(report)).await
         }
-        Err(message) => JobOutcome::Failed { step: Step::Validate, message, retry: true },
+        Err(NotBegun::Away(message)) => JobOutcome::Failed { step: Step::Validate, message, retry: true },
+        Err(NotBegun::Database) => {
+            let message = "the database does not answer".to_owned();
+            return JobOutcome::Failed { step: Step::Validate, message, retry: true };
+        }
+        Err(NotBegun::Gone) => return JobOutcome::Interrupted,
     };
     // The work is done and its journal says so; only the row is missing. A restart would find the same.
     loop {
@@ -52,15 +84,19 @@ pub(crate) async fn run(actor: &Actor, record: &TorrentRecord, policy: Policy, b
     }
 }
 
-async fn prepare(actor: &Actor, record: &TorrentRecord, policy: Policy) -> Result<Job, String> {
-    let content = record.placement.content.clone().ok_or("the content has no place yet")?;
-    let stored =
-        StoredContent::read(&actor.pool, &*actor.engine, record).await.map_err(|error| error.to_string())?;
-    actor.gate.check(&content.save_dir).await?;
+async fn prepare(actor: &Actor, record: &TorrentRecord, policy: Policy) -> Result<Job, NotBegun> {
+    let away = |message: &str| NotBegun::Away(message.to_owned());
+    let content = record.placement.content.clone().ok_or_else(|| away("the content has no place yet"))?;
+    let stored = StoredContent::read(&actor.pool, &*actor.engine, record).await?;
+    actor.gate.check(&content.save_dir).await.map_err(NotBegun::Away)?;
     let policy = in_force(actor, record, policy).await?;
-    actor.gate.check(&policy.library_root).await?;
-    let fact = Fact::JobStarted { id: record.id, policy: policy_to_json(&policy) };
-    actor.facts.tell(fact).await.map_err(|error| error.to_string())?;
+    actor.gate.check(&policy.library_root).await.map_err(NotBegun::Away)?;
+    let fact = Fact::JobStarted { id: record.id, mode: policy.move_mode, policy: policy_to_json(&policy) };
+    match actor.facts.tell(fact).await {
+        Ok(FactReply::Gone) => return Err(NotBegun::Gone),
+        Ok(FactReply::Noted | FactReply::PathBusy) => {}
+        Err(_not_stored) => return Err(NotBegun::Database),
+    }
     Ok(Job {
         torrent: record.id,
         generation: record.content.generation,
@@ -73,8 +109,9 @@ async fn prepare(actor: &Actor, record: &TorrentRecord, policy: Policy) -> Resul
 
 /// The policy that this attempt goes by. What a crash has cut goes on as it was claimed; what waited starts anew under
 /// the settings of now, since they may have been changed to let it go on.
-async fn in_force(actor: &Actor, record: &TorrentRecord, current: Policy) -> Result<Policy, String> {
-    let Some(claimed) = claimed_policy(actor, record).await? else { return Ok(current) };
+async fn in_force(actor: &Actor, record: &TorrentRecord, current: Policy) -> Result<Policy, NotBegun> {
+    let claimed = claimed_policy(actor, record).await.map_err(|_no_answer| NotBegun::Database)?;
+    let Some(claimed) = claimed else { return Ok(current) };
     let waited = record.fsops.as_ref().is_some_and(|job| job.status == FsopsStatus::Waiting);
     if !waited {
         return Ok(claimed);
@@ -110,15 +147,17 @@ fn policy_to_json(policy: &Policy) -> Value {
     })
 }
 
+/// How a job that was claimed with this policy takes the content.
+pub(crate) fn claimed_mode(policy: &Value) -> Option<MoveMode> {
+    MoveMode::from_name(policy.get("move_mode")?.as_str()?)
+}
+
 fn policy_from_json(json: &Value) -> Option<Policy> {
     let text = |value: &Value| value.as_str().map(std::path::PathBuf::from);
-    let mode = json.get("move_mode")?.as_str()?;
     Some(Policy {
         revision: json.get("revision")?.as_i64()?,
         library_root: text(json.get("library_root")?)?,
-        move_mode: [MoveMode::Copy, MoveMode::Move, MoveMode::Hardlink]
-            .into_iter()
-            .find(|one| one.name() == mode)?,
+        move_mode: claimed_mode(json)?,
         allow_list: json.get("allow_list")?.as_array()?.iter().map(text).collect::<Option<_>>()?,
     })
 }

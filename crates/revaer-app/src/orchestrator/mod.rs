@@ -14,4 +14,5 @@ mod observe;
 mod run;
 mod slot;
 
+pub(crate) use jobs::claimed_mode;
 pub use run::{Orchestrator, OrchestratorParts, Settings, TrackerPolicy};

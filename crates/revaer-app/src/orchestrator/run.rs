@@ -11,7 +11,7 @@ use revaer_telemetry::{Component, Health, OnFailure, Tasks};
 use revaer_torrent_core::{
     Action, Desired, EngineState, Membership, Observed, TorrentId, Wanted,
     engine::{EngineCommand, EngineProfile, Observation, TorrentEngine},
-    fsops::{FsOpsControl, JobOutcome, Policy},
+    fsops::{FsOpsControl, JobOutcome, MoveMode, Policy},
     plan,
 };
 use sqlx::PgPool;
@@ -35,6 +35,11 @@ use crate::{
 
 /// Actions under way at once. Each may hold a .torrent of up to 8 MiB.
 const ACTIONS: usize = 32;
+/// Jobs under way at once, those that wait for the turn of their volumes included. Each holds its list of files.
+const JOBS: usize = 32;
+/// How long files rest that could not be looked at, and a job that was told to stop.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// Ends of actions on their way back.
 const ENDS: usize = 256;
 /// The first wait after a setback; doubled each time, up to [`LONGEST_WAIT`].
@@ -104,9 +109,19 @@ pub struct OrchestratorParts {
 /// The end of something that was under way.
 pub(crate) enum End {
     Acted(TorrentId, Acted),
-    Verified(TorrentId, u64, Result<bool, String>),
+    Verified(TorrentId, u64, Look),
     Job(TorrentId, JobOutcome),
     Configured(Result<(), String>),
+}
+
+/// What a look at a torrent's files found.
+pub(crate) enum Look {
+    /// All of them, whole.
+    Whole,
+    /// Not what the pieces say.
+    Missing(String),
+    /// It was not possible to look.
+    NotNow(String),
 }
 
 /// The orchestrator.
@@ -116,6 +131,7 @@ pub struct Orchestrator {
     slots: HashMap<TorrentId, Slot>,
     timers: BTreeSet<(Instant, TorrentId)>,
     permits: Arc<Semaphore>,
+    job_permits: Arc<Semaphore>,
     ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
     engine_ready: bool,
     configuring: bool,
@@ -133,6 +149,7 @@ impl Orchestrator {
             pool: parts.pool.clone(),
             settings: parts.settings.clone(),
             gate: parts.gate.clone(),
+            tasks: parts.tasks.clone(),
         };
         Self {
             parts,
@@ -140,6 +157,7 @@ impl Orchestrator {
             slots: HashMap::new(),
             timers: BTreeSet::new(),
             permits: Arc::new(Semaphore::new(ACTIONS)),
+            job_permits: Arc::new(Semaphore::new(JOBS)),
             ends: mpsc::channel(ENDS),
             engine_ready: false,
             configuring: false,
@@ -157,7 +175,12 @@ impl Orchestrator {
             let next_timer =
                 self.timers.first().map(|(at, _)| *at).into_iter().chain(self.configure_at).min();
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    // What has not begun does not begin any more.
+                    self.permits.close();
+                    self.job_permits.close();
+                    return Ok(());
+                }
                 end = self.ends.1.recv() => if let Some(end) = end { self.ended(end) },
                 () = pokes.added() => {
                     for id in pokes.take() {
@@ -266,6 +289,14 @@ impl Orchestrator {
             slot.again = true;
             return;
         }
+        if slot.verify_at.is_some_and(|at| at <= Instant::now()) {
+            slot.verify_at = None;
+            slot.verifying = false;
+            if let Some(seen) = self.parts.engine.observe(id) {
+                self.observed(&seen);
+            }
+        }
+        let slot = self.slots.entry(id).or_default();
         if let Some(at) = slot.not_before.filter(|at| *at > Instant::now()) {
             self.timers.insert((at, id));
             return;
@@ -274,8 +305,14 @@ impl Orchestrator {
         let (desired, observed) = compare(&view, slot, seen.as_deref(), &self.parts.settings.borrow().policy);
         let action = plan(&desired, &observed);
         // A tombstone waits for a job that still reads or writes its files; the job is told to stop.
-        if action == Action::Remove && (slot.job_running || slot.verifying) {
+        if action == Action::Remove && (slot.job_running || (slot.verifying && slot.verify_at.is_none())) {
             self.parts.fsops.cancel(id);
+            // The job may be about to begin: it is told until it has ended.
+            self.timers.insert((Instant::now() + CANCEL_AGAIN, id));
+            return;
+        }
+        // The job's end looks at it again.
+        if action == Action::Add && slot.job_running && slot.job_alone {
             return;
         }
         if action == Action::Nothing {
@@ -292,7 +329,7 @@ impl Orchestrator {
         let given = self.slots.get(&record.id).and_then(|slot| slot.given.clone());
         let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.permits), self.ends.0.clone());
         self.spawn("torrent-action", async move {
-            let permit = permits.acquire_owned().await;
+            let Ok(permit) = permits.acquire_owned().await else { return };
             let acted = actor.act(action, &record, given).await;
             drop(permit);
             send(&ends, End::Acted(record.id, acted)).await;
@@ -380,22 +417,30 @@ impl Orchestrator {
 
     /// Looks for the wanted files on disk before the torrent is believed complete.
     fn verify(&self, view: &TorrentView) {
-        let (actor, ends) = (self.actor.clone(), self.ends.0.clone());
+        let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.permits), self.ends.0.clone());
         let record = Arc::clone(&view.record);
         self.spawn("torrent-verify", async move {
+            let Ok(_permit) = permits.acquire_owned().await else { return };
             let version = record.wish.selection_version;
             let found = look_for_files(&actor, &record).await;
             send(&ends, End::Verified(record.id, version, found)).await;
         });
     }
 
-    fn on_verified(&mut self, id: TorrentId, version: u64, found: Result<bool, String>) {
+    fn on_verified(&mut self, id: TorrentId, version: u64, found: Look) {
         let slot = self.slots.entry(id).or_default();
         slot.verifying = false;
         match found {
-            Ok(true) => slot.verified = Some(version),
-            Ok(false) => {}
-            Err(reason) => {
+            Look::Whole => slot.verified = Some(version),
+            Look::NotNow(reason) => {
+                info!(torrent.id = %id, reason, "its files cannot be looked at now; they are again later");
+                let at = Instant::now() + LOOK_AGAIN;
+                slot.verifying = true;
+                slot.verify_at = Some(at);
+                self.timers.insert((at, id));
+                return self.look_at(id);
+            }
+            Look::Missing(reason) => {
                 // Nothing is believed until the files are there: the next observation looks again.
                 warn!(torrent.id = %id, reason, "the pieces say complete, the files do not");
                 self.parts
@@ -422,11 +467,14 @@ impl Orchestrator {
             self.timers.insert((at, id));
             return;
         }
-        slot.job_running = true;
-        let (actor, ends) = (self.actor.clone(), self.ends.0.clone());
-        let (record, board) = (Arc::clone(&view.record), self.parts.ledger.board.clone());
         let policy = self.parts.settings.borrow().policy.clone();
+        slot.job_running = true;
+        let claim = view.record.fsops.as_ref().and_then(|job| job.claim);
+        slot.job_alone = policy.move_mode == MoveMode::Move || claim == Some(MoveMode::Move);
+        let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.job_permits), self.ends.0.clone());
+        let (record, board) = (Arc::clone(&view.record), self.parts.ledger.board.clone());
         self.spawn("fsops-job", async move {
+            let Ok(_permit) = permits.acquire_owned().await else { return };
             let outcome = jobs::run(&actor, &record, policy, board).await;
             send(&ends, End::Job(record.id, outcome)).await;
         });
@@ -482,25 +530,29 @@ fn compare(
     (desired, observed)
 }
 
-async fn look_for_files(actor: &Actor, record: &revaer_catalog::TorrentRecord) -> Result<bool, String> {
-    let Some(path) = record.placement.content.clone() else { return Ok(false) };
+async fn look_for_files(actor: &Actor, record: &revaer_catalog::TorrentRecord) -> Look {
+    let Some(path) = record.placement.content.clone() else {
+        return Look::NotNow("the content has no place yet".to_owned());
+    };
     // An empty mount point takes writes like a disk: nothing is complete on a volume that is not the right one.
-    actor.gate.check(&path.save_dir).await?;
+    if let Err(reason) = actor.gate.check(&path.save_dir).await {
+        return Look::NotNow(reason);
+    }
     let stored = match StoredContent::read(&actor.pool, &*actor.engine, record).await {
         Ok(stored) => stored,
-        Err(content::ContentError::Database(_)) => return Ok(false),
-        Err(error @ content::ContentError::Broken(_)) => return Err(error.to_string()),
+        Err(error @ content::ContentError::Database(_)) => return Look::NotNow(error.to_string()),
+        Err(error @ content::ContentError::Broken(_)) => return Look::Missing(error.to_string()),
     };
     let files = stored.wanted_files();
     let missing = tokio::task::spawn_blocking(move || content::first_missing(&path.save_dir, &files)).await;
     match missing {
-        Ok(None) => Ok(true),
-        Ok(Some(missing)) => Err(format!(
+        Ok(None) => Look::Whole,
+        Ok(Some(missing)) => Look::Missing(format!(
             "{} is missing or has the wrong size although every piece was verified; put it back, or resume the \
              torrent to download it again",
             missing.display()
         )),
-        Err(_) => Ok(false),
+        Err(error) => Look::NotNow(error.to_string()),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct GivenContent {
 #[derive(Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "three things can be under way independently of each other"
+    reason = "several things can be under way independently of each other"
 )]
 pub(crate) struct Slot {
     /// An action is under way; the next one waits for its end.
@@ -43,8 +43,12 @@ pub(crate) struct Slot {
     pub(crate) verified: Option<u64>,
     /// The files are being looked at.
     pub(crate) verifying: bool,
+    /// They could not be looked at; they are again at this time.
+    pub(crate) verify_at: Option<Instant>,
     /// A pipeline job is being worked on.
     pub(crate) job_running: bool,
+    /// That job takes the content itself away: until it ends the torrent is no member.
+    pub(crate) job_alone: bool,
     /// A waiting job is not tried before this.
     pub(crate) job_not_before: Option<Instant>,
 }

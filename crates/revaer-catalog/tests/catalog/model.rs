@@ -71,7 +71,7 @@ impl Plain {
                 one.last.kind = kind;
                 one.same_as = gave_way.then(|| id(99));
                 one.completed_at = was_complete.then_some(one.added_at);
-                one.fsops = job.map(|status| FsopsSummary { status, step: None, message: None });
+                one.fsops = job.map(|status| FsopsSummary::of(status, None));
                 let one = if is_removed { removed(one) } else { one };
                 self.admits(&one).then(|| Change::Put(Arc::new(one)))
             }
