@@ -1,6 +1,6 @@
 //! What can happen. Kinds and members are the contract's; the stored form is this crate's own.
 
-use std::sync::Arc;
+use std::{mem::size_of, sync::Arc};
 
 use revaer_torrent_core::{StateKind, TorrentId};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,13 @@ pub struct Envelope {
     pub request_id: Option<String>,
     /// What happened.
     pub event: Event,
+}
+
+impl Envelope {
+    /// Bytes of memory that it holds, within a few dozen.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + self.request_id.as_ref().map_or(0, String::len) + self.event.heap()
+    }
 }
 
 /// One file of a torrent, as an event tells it.
@@ -173,6 +180,29 @@ impl Event {
         match self {
             Self::StateChanged { state, .. } => StateKind::from_name(state),
             _ => None,
+        }
+    }
+
+    /// Bytes that it holds besides itself. Costs one step per file.
+    fn heap(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.len()).sum();
+        match self {
+            Self::TorrentAdded { name: text, .. }
+            | Self::Completed { library_path: text, .. }
+            | Self::FsopsCompleted { library_path: text, .. }
+            | Self::SelectionReconciled { reason: text, .. }
+            | Self::FsopsProgress { step: text, .. } => text.len(),
+            Self::FilesDiscovered { files, .. } => {
+                files.iter().map(|file| size_of::<EventFile>() + file.path.len()).sum()
+            }
+            Self::StateChanged { state, message, .. } => {
+                state.len() + message.as_ref().map_or(0, String::len)
+            }
+            Self::MetadataUpdated { change, .. } => change.name.as_ref().map_or(0, String::len),
+            Self::FsopsFailed { step, message, .. } => step.len() + message.len(),
+            Self::SettingsChanged { description, sections, .. } => description.len() + texts(sections),
+            Self::HealthChanged { degraded } => texts(degraded),
+            Self::Progress { .. } | Self::TorrentRemoved { .. } | Self::FsopsStarted { .. } => 0,
         }
     }
 

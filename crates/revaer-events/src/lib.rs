@@ -8,6 +8,7 @@ mod event;
 mod filter;
 mod log;
 mod numbers;
+mod ring;
 pub mod sql;
 mod subscription;
 

@@ -1,38 +1,13 @@
-//! The ring in memory, shared by all readers, and the head that wakes them.
+//! The log: the ring, shared by all readers, and the head that wakes them.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use revaer_telemetry::Metrics;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use crate::{Envelope, EventFilter, Subscription};
-
-/// How many events are kept in memory: at a thousand a second, eight seconds of slowness cost a reader nothing.
-const RING: usize = 8_192;
-
-#[derive(Debug)]
-pub(crate) struct Ring {
-    events: VecDeque<Arc<Envelope>>,
-    /// Everything up to this number is in the database only.
-    evicted_through: u64,
-}
-
-impl Ring {
-    pub(crate) const fn evicted_through(&self) -> u64 {
-        self.evicted_through
-    }
-
-    /// Events after `after`, oldest first. The numbers rise, so the start is found by bisection.
-    pub(crate) fn after(&self, after: u64) -> impl Iterator<Item = &Arc<Envelope>> {
-        let start = self.events.partition_point(|one| one.id <= after);
-        self.events.range(start..)
-    }
-}
+use crate::{Envelope, EventFilter, Subscription, ring::Ring};
 
 #[derive(Debug)]
 struct Shared {
@@ -51,9 +26,8 @@ pub struct EventLog {
 impl EventLog {
     /// A log whose past, up to `newest`, is in the database.
     pub fn new(pool: PgPool, newest: u64, metrics: Metrics) -> Self {
-        let ring = Ring { events: VecDeque::with_capacity(RING), evicted_through: newest };
         let (head, _) = watch::channel(newest);
-        Self { shared: Arc::new(Shared { ring: RwLock::new(ring), head, pool, metrics }) }
+        Self { shared: Arc::new(Shared { ring: RwLock::new(Ring::new(newest)), head, pool, metrics }) }
     }
 
     /// The newest number.
@@ -68,12 +42,7 @@ impl EventLog {
         for mut event in events {
             event.at = to_microseconds(event.at);
             self.shared.metrics.event_emitted(event.event.kind());
-            if ring.events.len() == RING
-                && let Some(oldest) = ring.events.pop_front()
-            {
-                ring.evicted_through = oldest.id;
-            }
-            ring.events.push_back(Arc::new(event));
+            ring.push(event);
         }
         // Under the lock: nobody may have read an event that the head says lies in the future.
         self.shared.head.send_replace(newest);

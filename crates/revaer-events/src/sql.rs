@@ -1,9 +1,10 @@
 //! The tables `events` and `event_log_state`.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::{Envelope, Event};
+use crate::{Envelope, Event, EventFilter};
 
 /// Leases `block` numbers above `floor` and above every lease before, and returns the last of them.
 pub(crate) async fn lease(connection: &mut PgConnection, floor: u64, block: u64) -> Result<u64, sqlx::Error> {
@@ -26,7 +27,7 @@ pub async fn events_insert(connection: &mut PgConnection, events: &[Envelope]) -
     let ids: Vec<i64> = durable.iter().map(|one| signed(one.id)).collect();
     let times: Vec<OffsetDateTime> = durable.iter().map(|one| one.at).collect();
     let kinds: Vec<String> = durable.iter().map(|one| one.event.kind().to_owned()).collect();
-    let torrents: Vec<Option<uuid::Uuid>> =
+    let torrents: Vec<Option<Uuid>> =
         durable.iter().map(|one| one.event.torrent().map(revaer_torrent_core::TorrentId::as_uuid)).collect();
     let requests: Vec<Option<String>> = durable.iter().map(|one| one.request_id.clone()).collect();
     let payloads = durable
@@ -40,7 +41,7 @@ pub async fn events_insert(connection: &mut PgConnection, events: &[Envelope]) -
         &ids,
         &times,
         &kinds,
-        &torrents as &[Option<uuid::Uuid>],
+        &torrents as &[Option<Uuid>],
         &requests as &[Option<String>],
         &payloads
     )
@@ -49,26 +50,66 @@ pub async fn events_insert(connection: &mut PgConnection, events: &[Envelope]) -
     .map(drop)
 }
 
-/// Lifecycle events after `after`, oldest first, at most `limit`.
-pub(crate) async fn events_after(
+/// A piece of the durable log.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// What a reader may want, oldest first.
+    pub(crate) events: Vec<Envelope>,
+    /// The number up to which it was looked through.
+    pub(crate) through: u64,
+}
+
+/// How much of the durable log is read at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageSize {
+    /// Events that are looked through.
+    pub(crate) events: i64,
+    /// Bytes, as stored, after which no further payload is read.
+    pub(crate) bytes: i64,
+}
+
+/// Lifecycle events after `after`, up to `end`, of the kinds and torrents that `filter` names.
+///
+/// Of what the filter hides, only the number is read. The size of a payload is seen without unpacking it: PostgreSQL
+/// compresses long ones, lists of files to less than half.
+pub(crate) async fn events_between(
     connection: &mut PgConnection,
     after: u64,
-    limit: i64,
-) -> Result<Vec<Envelope>, sqlx::Error> {
+    end: u64,
+    filter: &EventFilter,
+    size: PageSize,
+) -> Result<Page, sqlx::Error> {
+    let kinds: Vec<String> = filter.kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    let torrents: Vec<Uuid> = filter.torrents.iter().map(|id| id.as_uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT id, at, request_id, payload FROM events WHERE id > $1 ORDER BY id LIMIT $2",
+        r#"SELECT id AS "id!", at AS "at!", request_id, payload AS "payload?: Json<Event>"
+           FROM (SELECT id, at, request_id, payload,
+                        sum(pg_column_size(payload))
+                            OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+                 FROM (SELECT id, at, request_id,
+                              CASE WHEN (cardinality($4::text[]) = 0 OR kind = ANY ($4))
+                                    AND (cardinality($5::uuid[]) = 0 OR torrent_id IS NULL OR torrent_id = ANY ($5))
+                                   THEN payload END AS payload
+                       FROM events WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS seen) AS weighed
+           WHERE coalesce(before, 0) < $6 ORDER BY id"#,
         signed(after),
-        limit
+        signed(end),
+        size.events,
+        &kinds,
+        &torrents,
+        size.bytes
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let event: Event =
-                serde_json::from_value(row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            Ok(Envelope { id: unsigned(row.id), at: row.at, request_id: row.request_id, event })
+    let through = rows.last().map_or(end, |row| unsigned(row.id));
+    let events = rows
+        .into_iter()
+        .filter_map(|row| {
+            let Json(event) = row.payload?;
+            Some(Envelope { id: unsigned(row.id), at: row.at, request_id: row.request_id, event })
         })
-        .collect()
+        .collect();
+    Ok(Page { events, through })
 }
 
 /// The number up to which retention has dropped events.

@@ -7,9 +7,14 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::watch;
 
-use crate::{Envelope, EventFilter, EventLog, sql};
+use crate::{
+    Envelope, EventFilter, EventLog,
+    ring::Ring,
+    sql::{self, PageSize},
+};
 
-const PAGE: i64 = 256;
+/// What is read at once. Payloads unpack to a few times what is stored; one that is larger than all comes alone.
+const PAGE: PageSize = PageSize { events: 256, bytes: 256 << 10 };
 
 /// What a reader is given.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +47,9 @@ pub struct Subscription {
     /// Asked for by the client, and not yet seen not to lie in the future.
     unjudged: bool,
     /// A page of the durable log that is being handed out.
-    page: VecDeque<Arc<Envelope>>,
+    page: VecDeque<Envelope>,
+    /// Behind the page: nothing up to here that is not in it passes the filter.
+    page_through: u64,
 }
 
 impl Subscription {
@@ -53,7 +60,8 @@ impl Subscription {
         filter: EventFilter,
     ) -> Self {
         let position = after.unwrap_or_else(|| *head.borrow());
-        Self { log, head, filter, position, unjudged: after.is_some(), page: VecDeque::new() }
+        let (unjudged, page) = (after.is_some(), VecDeque::new());
+        Self { log, head, filter, position, unjudged, page, page_through: 0 }
     }
 
     /// Everything up to here has been handed out or does not pass the filter: a keep-alive may say so.
@@ -73,11 +81,12 @@ impl Subscription {
             if let Some(event) = self.page.pop_front() {
                 self.position = event.id;
                 if self.filter.matches(&event.event) {
-                    return Ok(Item::Event(event));
+                    return Ok(Item::Event(Arc::new(event)));
                 }
                 continue;
             }
-            if self.log.with_ring(crate::log::Ring::evicted_through) > self.position {
+            self.position = self.position.max(self.page_through);
+            if self.log.with_ring(Ring::evicted_through) > self.position {
                 if let Some(gap) = self.read_page().await? {
                     return Ok(gap);
                 }
@@ -104,25 +113,22 @@ impl Subscription {
         Ok(self.leap(oldest))
     }
 
-    /// Fills the page. An empty one means that the durable log has nothing up to the ring's begin.
+    /// Fills the page with what lies before the ring's begin: the rest is read from the ring, where `progress` is too.
     ///
     /// Retention is asked after the events: what it had not dropped then was there when they were read.
     async fn read_page(&mut self) -> Result<Option<Item>, SubscriptionError> {
-        let evicted = self.log.with_ring(crate::log::Ring::evicted_through);
+        let end = self.log.with_ring(Ring::evicted_through);
         let read = async {
             let mut connection = self.log.pool().acquire().await?;
-            let events = sql::events_after(&mut connection, self.position, PAGE).await?;
-            Ok((events, sql::pruned_through(&mut connection).await?))
+            let page = sql::events_between(&mut connection, self.position, end, &self.filter, PAGE).await?;
+            Ok((page, sql::pruned_through(&mut connection).await?))
         };
-        let (events, pruned) = read.await.map_err(SubscriptionError)?;
+        let (page, pruned) = read.await.map_err(SubscriptionError)?;
         if pruned > self.position {
             return Ok(Some(self.leap(pruned)));
         }
-        // What the ring still holds is read from the ring, where `progress` is too.
-        self.page = events.into_iter().filter(|one| one.id <= evicted).map(Arc::new).collect();
-        if self.page.is_empty() {
-            self.position = evicted;
-        }
+        self.page_through = page.through;
+        self.page = page.events.into();
         Ok(None)
     }
 

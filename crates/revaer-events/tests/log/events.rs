@@ -23,6 +23,17 @@ pub(crate) fn progress(number: u128) -> Event {
     }
 }
 
+/// The files of a torrent, whose paths take `bytes` in all and do not compress.
+pub(crate) fn files(number: u128, bytes: usize) -> Event {
+    let mut random = u64::try_from(number).unwrap();
+    let mut digit = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + u8::try_from(random >> 58).unwrap())
+    };
+    let mut file = |_| EventFile { path: (0..200).map(|_| digit()).collect(), size_bytes: 1 };
+    Event::FilesDiscovered { torrent_id: torrent(number), files: (0..bytes / 200).map(&mut file).collect() }
+}
+
 pub(crate) fn settings(description: &str) -> Event {
     Event::SettingsChanged { description: description.to_owned(), revision: 1, sections: Vec::new() }
 }

@@ -9,6 +9,7 @@ mod events;
 mod live;
 mod numbers;
 mod overtaken;
+mod pages;
 mod retention;
 mod round_trip;
 mod support;

@@ -1,7 +1,9 @@
 //! A reader that is slower than the ring: it finds in the durable log what it missed, and loses `progress` only.
 
+use revaer_events::Event;
+
 use crate::{
-    events::{added, mixed},
+    events::{added, mixed, progress, torrent},
     support::{Database, collect, durable, event, ids},
 };
 
@@ -50,6 +52,27 @@ async fn a_reader_that_is_overtaken_again_and_again_gets_every_lifecycle_event()
     assert_eq!(collect(&mut rest).await, after, "a reader that resumes where another one stands");
     let stored: std::collections::BTreeSet<u64> = expected.iter().copied().collect();
     seen.extend(after.into_iter().filter(|id| stored.contains(id)));
+    assert_eq!(seen, expected);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_reader_overtaken_by_few_heavy_events_gets_every_one() {
+    let database = Database::new("heavy").await;
+    let mut writer = database.start().await;
+    let mut reader = writer.reader(None);
+    let mut all = Vec::new();
+    for number in 0..20 {
+        // Two megabytes in each: the ring holds some of them only, far fewer than its number of events.
+        let heavy = Event::TorrentAdded { torrent_id: torrent(number), name: "n".repeat(2 << 20) };
+        all.extend(writer.publish([heavy, progress(number)]).await);
+    }
+    writer.end().await;
+    let seen = collect(&mut reader).await;
+    assert!(seen.len() < all.len(), "progress from before the ring's begin was kept");
+    let in_ring =
+        all.len() - seen.iter().rev().zip(ids(&all).iter().rev()).take_while(|(a, b)| a == b).count();
+    let expected: Vec<u64> = durable(&all[..in_ring]).into_iter().chain(ids(&all[in_ring..])).collect();
     assert_eq!(seen, expected);
     database.remove().await;
 }
