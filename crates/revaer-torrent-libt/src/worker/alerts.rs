@@ -6,7 +6,7 @@ use revaer_torrent_core::engine::EngineError;
 
 use super::{
     core::Core,
-    member::{PendingPriorities, has_skips, numbers},
+    member::{Metainfo, PendingPriorities, has_skips, numbers},
 };
 use crate::{
     ffi::{Alert, AlertKind, Alerts, Status},
@@ -59,6 +59,7 @@ impl<S: LibtSession> Core<S> {
                 self.on_blob(slot, alert.blob);
             }
             AlertKind::ResumeFailed => {
+                self.on_metainfo_refused(slot, &alert.text);
                 if let Some(done) = self.saver.on_failed(slot, &alert.text) {
                     self.on_save_done(done, now);
                 }
@@ -113,23 +114,35 @@ impl<S: LibtSession> Core<S> {
     }
 
     /// The info dictionary of a magnet came: its .torrent is asked for, once.
-    fn ask_for_metainfo(&mut self, slot: Slot) {
+    pub(crate) fn ask_for_metainfo(&mut self, slot: Slot) {
         let Some(member) = self.members.by_slot.get_mut(&slot) else { return };
         member.view.has_metadata = true;
-        if std::mem::replace(&mut member.view.metainfo_asked, true) {
+        if member.view.metainfo != Metainfo::Unasked {
             return;
         }
         self.saver.mark(slot);
-        if let Err(error) = self.session.save_resume(slot, true) {
-            member.view.metainfo_asked = false;
-            tracing::warn!(torrent.id = %member.id, %error, "the info dictionary could not be asked for");
+        match self.session.save_resume(slot, true) {
+            Ok(()) => member.view.metainfo = Metainfo::Asked,
+            Err(error) => {
+                tracing::warn!(torrent.id = %member.id, %error, "the info dictionary could not be asked for");
+            }
+        }
+    }
+
+    /// libtorrent refused a save, perhaps the one that was to hold the info dictionary: it is asked for again with
+    /// the next saves.
+    fn on_metainfo_refused(&mut self, slot: Slot, reason: &str) {
+        let Some(member) = self.members.by_slot.get_mut(&slot) else { return };
+        if member.view.metainfo == Metainfo::Asked {
+            member.view.metainfo = Metainfo::Unasked;
+            tracing::warn!(torrent.id = %member.id, reason, "the info dictionary was not given; it is asked for again");
         }
     }
 
     fn on_metainfo(&mut self, slot: Slot, metainfo: Vec<u8>) {
         let Some(member) = self.members.by_slot.get_mut(&slot) else { return };
-        if !metainfo.is_empty() && member.view.metainfo.is_none() {
-            member.view.metainfo = Some(metainfo.into());
+        if !metainfo.is_empty() && member.view.metainfo.known().is_none() {
+            member.view.metainfo = Metainfo::Known(metainfo.into());
         }
     }
 
@@ -139,9 +152,11 @@ impl<S: LibtSession> Core<S> {
         if !member.saving.from_blob {
             self.saver.mark(slot);
         }
-        let again =
-            member.selection.clone().filter(|selection| member.pending.is_empty() && has_skips(selection));
-        let Some(selection) = again else {
+        if !member.pending.is_empty() {
+            // Their confirmation opens the gate.
+            return;
+        }
+        let Some(selection) = member.selection.clone().filter(has_skips) else {
             member.gate.unchecked = false;
             return self.update_gate(slot);
         };
@@ -241,21 +256,40 @@ impl<S: LibtSession> Core<S> {
         }
         let slots: Vec<Slot> = self.members.by_slot.keys().copied().collect();
         for slot in slots {
-            let Some(member) = self.members.by_slot.get(&slot) else { continue };
             if present.contains(&slot.0) {
-                if let Some(last) = member.pending.back().map(|pending| numbers(&pending.selection)) {
-                    drop(self.session.prioritize(slot, &last));
-                }
-                if member.view.paused {
-                    self.on_files_closed(slot, now);
-                }
-            } else if !member.is_entering() {
+                self.ask_anew(slot, now);
+            } else if self.members.by_slot.get(&slot).is_some_and(|member| !member.is_entering()) {
                 self.on_deleted(slot, "", now);
                 self.on_removed(slot, now);
             }
         }
         for slot in self.saver.asked() {
             self.ask_for_blob(slot);
+        }
+    }
+
+    /// Whatever was asked of this torrent may have been answered by an alert that was lost.
+    fn ask_anew(&mut self, slot: Slot, now: Instant) {
+        let Some(member) = self.members.by_slot.get_mut(&slot) else { return };
+        for pending in &member.pending {
+            // Each has its answer; one too many is ignored.
+            if let Err(error) = self.session.prioritize(slot, &numbers(&pending.selection)) {
+                tracing::warn!(torrent.id = %member.id, %error, "priorities could not be set again");
+            }
+        }
+        if member.view.metainfo == Metainfo::Asked {
+            member.view.metainfo = Metainfo::Unasked;
+        }
+        let (is_paused, is_unasked) = (member.view.paused, member.has_unasked_metainfo());
+        let is_check_over = member.is_past_check() && !member.saving.checked;
+        if is_unasked {
+            self.ask_for_metainfo(slot);
+        }
+        if is_check_over {
+            self.on_checked(slot);
+        }
+        if is_paused {
+            self.on_files_closed(slot, now);
         }
     }
 }

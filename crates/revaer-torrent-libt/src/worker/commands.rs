@@ -73,7 +73,7 @@ impl<S: LibtSession> Core<S> {
             return answer(reply, refused("its info dictionary is not known yet".to_owned()));
         }
         if member.view.file_sizes.is_empty()
-            && let Some(Ok(metainfo)) = member.view.metainfo.as_deref().map(inspect)
+            && let Some(Ok(metainfo)) = member.view.metainfo.known().map(|bytes| inspect(bytes))
         {
             let size =
                 |file: &revaer_torrent_core::ContentFile| if file.is_padding { 0 } else { file.size.0 };

@@ -66,16 +66,26 @@ pub(crate) struct Member {
     pub(crate) view: View,
 }
 
+/// How far the .torrent is known that a magnet becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Metainfo {
+    /// It was added from one.
+    Given,
+    /// libtorrent has not been asked for it, or did not give it.
+    Unasked,
+    /// libtorrent was asked for it.
+    Asked,
+    /// libtorrent gave it.
+    Known(Arc<[u8]>),
+}
+
 /// What was seen last.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "flags that libtorrent keeps orthogonal")]
 pub(crate) struct View {
     pub(crate) state: EngineState,
     pub(crate) hashes: InfoHashes,
     pub(crate) has_metadata: bool,
-    /// libtorrent was asked for the info dictionary.
-    pub(crate) metainfo_asked: bool,
-    pub(crate) metainfo: Option<Arc<[u8]>>,
+    pub(crate) metainfo: Metainfo,
     /// Length of each file, 0 for padding; empty while unknown.
     pub(crate) file_sizes: Box<[u64]>,
     pub(crate) confirmed: Option<u64>,
@@ -102,6 +112,16 @@ pub(crate) struct News {
     pub(crate) moving: bool,
 }
 
+impl Metainfo {
+    /// What libtorrent gave.
+    pub(crate) fn known(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            Self::Known(bytes) => Some(bytes),
+            Self::Given | Self::Unasked | Self::Asked => None,
+        }
+    }
+}
+
 impl Member {
     pub(crate) fn new(add: &AddTorrent) -> Self {
         let has_metainfo = matches!(add.source, AddSource::Metainfo(_));
@@ -124,8 +144,7 @@ impl Member {
                 state: EngineState::CheckingResumeData,
                 hashes: InfoHashes::default(),
                 has_metadata: has_metainfo,
-                metainfo_asked: has_metainfo,
-                metainfo: None,
+                metainfo: if has_metainfo { Metainfo::Given } else { Metainfo::Unasked },
                 file_sizes: Box::default(),
                 confirmed: None,
                 limits: add.limits,
@@ -145,6 +164,17 @@ impl Member {
     /// Whether commands can be carried out on it now.
     pub(crate) fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active)
+    }
+
+    /// Whether what was seen of it says that its files have been checked.
+    pub(crate) fn is_past_check(&self) -> bool {
+        let running = [EngineState::Downloading, EngineState::Finished, EngineState::Seeding];
+        self.view.has_metadata && running.contains(&self.view.state)
+    }
+
+    /// Whether its .torrent is there to be asked for.
+    pub(crate) fn has_unasked_metainfo(&self) -> bool {
+        self.is_active() && self.view.has_metadata && self.view.metainfo == Metainfo::Unasked
     }
 
     /// Whether libtorrent has not answered for it yet.
@@ -201,7 +231,7 @@ impl Member {
             loaded,
             state: view.state,
             info_hashes: view.hashes,
-            metainfo: view.metainfo.clone(),
+            metainfo: view.metainfo.known().cloned(),
             selection_version: view.confirmed,
             limits: view.limits,
             pieces: view.pieces.clone(),

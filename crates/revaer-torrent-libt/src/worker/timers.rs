@@ -101,6 +101,7 @@ impl<S: LibtSession> Core<S> {
         if self.timers.save_at <= now {
             self.timers.save_at = now + self.timers.save_every;
             self.mark_counters(now);
+            self.ask_for_missing_metainfo();
             self.saver.queue_dirty();
         }
         if self.listen.take_retry(now) {
@@ -147,6 +148,16 @@ impl<S: LibtSession> Core<S> {
             self.members.by_slot.iter().filter(|(_, member)| due(member)).map(|(slot, _)| *slot).collect();
         for slot in slots {
             self.saver.mark(slot);
+        }
+    }
+
+    /// Asks again where libtorrent refused: without its .torrent a magnet goes no further.
+    fn ask_for_missing_metainfo(&mut self) {
+        let missing =
+            |(slot, member): (&Slot, &super::member::Member)| member.has_unasked_metainfo().then_some(*slot);
+        let slots: Vec<Slot> = self.members.by_slot.iter().filter_map(missing).collect();
+        for slot in slots {
+            self.ask_for_metainfo(slot);
         }
     }
 
