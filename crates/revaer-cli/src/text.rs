@@ -45,10 +45,10 @@ pub(crate) fn percent(percent: f64) -> String {
     format!("{floored:.1}%")
 }
 
-/// Bytes of bytes as percent; nothing of nothing is 0.
+/// Bytes of bytes as percent; of nothing, nothing is missing.
 pub(crate) fn percent_of(done: u64, total: u64) -> f64 {
     if total == 0 {
-        return 0.0;
+        return 100.0;
     }
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let ratio = done as f64 / total as f64;
@@ -92,7 +92,7 @@ mod tests {
     fn almost_done_is_not_done() {
         assert_eq!(percent(99.99), "99.9%");
         assert_eq!(percent(100.0), "100.0%");
-        assert_eq!(percent(percent_of(0, 0)), "0.0%");
+        assert_eq!(percent(percent_of(0, 0)), "100.0%");
         assert_eq!(percent(percent_of(1, 3)), "33.3%");
     }
 }

@@ -93,7 +93,7 @@ async fn wait_for_change(
                     upload_bps,
                     eta_seconds,
                 }) if torrent_id == id => {
-                    shown.progress = (bytes_downloaded, bytes_total);
+                    shown.advance(bytes_downloaded, bytes_total);
                     shown.rates = (download_bps, upload_bps);
                     shown.eta = eta_seconds;
                     view.show(&shown)?;
@@ -169,6 +169,8 @@ fn verdict(detail: &TorrentDetail) -> Verdict {
 struct Shown {
     state: StateKind,
     progress: (u64, u64),
+    /// The server's word at first: of what is not known yet, as of what is empty, both numbers are 0.
+    percent: f64,
     rates: (u64, u64),
     eta: Option<u64>,
     job: Option<String>,
@@ -184,10 +186,16 @@ impl Shown {
         Self {
             state: torrent.state.kind,
             progress: (torrent.progress.bytes_downloaded, torrent.progress.bytes_total),
+            percent: torrent.progress.percent_complete,
             rates: (torrent.rates.download_bps, torrent.rates.upload_bps),
             eta: torrent.progress.eta_seconds,
             job,
         }
+    }
+
+    fn advance(&mut self, done: u64, total: u64) {
+        self.progress = (done, total);
+        self.percent = percent_of(done, total);
     }
 
     fn words(&self) -> String {
@@ -203,21 +211,19 @@ impl Shown {
 
     fn line(&self) -> String {
         let (done, total) = self.progress;
-        format!("{} ({} of {}) {}", percent(percent_of(done, total)), size(done), size(total), self.words())
+        format!("{} ({} of {}) {}", percent(self.percent), size(done), size(total), self.words())
     }
 
     /// A line is printed only when this changes.
-    fn essence(&self) -> (StateKind, u64, Option<String>) {
-        let (done, total) = self.progress;
-        let whole_percent = u128::from(done) * 100 / u128::from(total.max(1));
-        (self.state, u64::try_from(whole_percent).unwrap_or(u64::MAX), self.job.clone())
+    fn essence(&self) -> (StateKind, String, Option<String>) {
+        (self.state, format!("{:.0}", self.percent.floor()), self.job.clone())
     }
 }
 
 /// Where progress is shown.
 enum View {
     Bar(ProgressBar),
-    Lines(Screen, Option<(StateKind, u64, Option<String>)>),
+    Lines(Screen, Option<(StateKind, String, Option<String>)>),
     Nowhere,
 }
 

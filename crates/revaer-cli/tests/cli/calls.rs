@@ -372,3 +372,16 @@ async fn completions_need_no_server() {
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("_revaer()"));
 }
+
+#[tokio::test]
+async fn of_an_empty_file_nothing_is_missing() {
+    let mut whole = detail("seeding", 10, &json!(null));
+    whole["files"] = json!([{
+        "index": 0, "path": "show/empty", "size_bytes": 0, "bytes_completed": 0,
+        "priority": "normal", "selected": true,
+    }]);
+    let server = Server::start(move |_, _| answer(200, &whole)).await;
+    let ran = run(&server.url, &["status", ID]).await;
+    let row = ran.stdout.lines().find(|line| line.contains("show/empty")).unwrap_or(&ran.stderr);
+    assert_eq!(row.split_whitespace().nth(1), Some("100.0%"), "{row}");
+}

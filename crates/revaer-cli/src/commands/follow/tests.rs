@@ -52,7 +52,18 @@ fn a_line_is_printed_per_whole_percent() {
     let before = shown.essence();
     shown.rates.0 = 2048;
     assert_eq!(shown.essence(), before);
-    shown.progress.0 = 5;
+    shown.advance(5, 10);
     assert_ne!(shown.essence(), before);
     insta::assert_snapshot!(shown.line(), @"50.0% (5 B of 10 B) downloading 2.00 KiB/s down 0 B/s up");
+}
+
+#[test]
+fn what_is_not_known_yet_is_not_done() {
+    let mut unknown = detail("fetching_metadata", 0, Value::Null);
+    unknown.summary.progress.bytes_total = 0;
+    let mut shown = Shown::of(&unknown);
+    assert!(shown.line().starts_with("0.0% (0 B of 0 B)"), "{}", shown.line());
+    // Progress is told of known files only: these are empty.
+    shown.advance(0, 0);
+    assert!(shown.line().starts_with("100.0% (0 B of 0 B)"), "{}", shown.line());
 }
