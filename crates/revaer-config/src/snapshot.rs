@@ -207,9 +207,11 @@ impl ConfigSnapshot {
         paths
     }
 
-    /// Whether `path` lies in the allow list.
+    /// Whether content may be put at `path`: it lies in the allow list, and not among the server's own files.
     pub fn allows(&self, path: &Path) -> bool {
-        self.allow_list().iter().any(|root| path.starts_with(root))
+        let is_own = path.starts_with(&self.engine.resume_dir)
+            || path.components().any(|one| one.as_os_str().as_encoded_bytes().starts_with(b".revaer"));
+        !is_own && self.allow_list().iter().any(|root| path.starts_with(root))
     }
 
     /// The document as clients see it.

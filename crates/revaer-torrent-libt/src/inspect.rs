@@ -21,7 +21,20 @@ pub(crate) fn inspect(metainfo: &[u8]) -> Result<Metainfo, InspectError> {
     let facts = ffi::inspect(metainfo).map_err(|error| invalid(readable(error.what())))?;
     let root = Value::parse(metainfo).ok_or_else(|| invalid("it is not bencoded".to_owned()))?;
     check_piece_layers(&root)?;
-    Ok(metainfo_of(facts))
+    let metainfo = metainfo_of(facts);
+    check_names(&metainfo)?;
+    Ok(metainfo)
+}
+
+/// Names of the server's own: the mark of a volume, the journals and the working directory of a library.
+fn check_names(metainfo: &Metainfo) -> Result<(), InspectError> {
+    let roots = metainfo.files.iter().filter_map(|file| file.path.split('/').next());
+    match roots.into_iter().find(|root| root.to_ascii_lowercase().starts_with(".revaer")) {
+        Some(root) => Err(invalid(format!(
+            "its content is called {root}; names that begin with .revaer are the server's own"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn metainfo_of(facts: ffi::MetainfoFacts) -> Metainfo {

@@ -56,7 +56,12 @@ fn add(stage: &Stage<'_>, new: NewTorrent, now: OffsetDateTime) -> Decided {
     let NewTorrent { mut record, metainfo } = new;
     let id = record.id;
     if let Some(present) = stage.any(id) {
-        let same = !present.record.is_tombstone() && present.record.info_hashes.overlaps(&record.info_hashes);
+        if present.record.is_tombstone() {
+            return Err(IntentError::Refused(format!(
+                "the torrent {id} is still being removed; try again in a moment, or leave the id out"
+            )));
+        }
+        let same = present.record.info_hashes.overlaps(&record.info_hashes);
         return if same {
             Ok((Decision::default(), Answer::View(id)))
         } else {

@@ -118,9 +118,9 @@ impl Actor {
                 return Err(Setback::Later("its place on disk is not decided yet".to_owned()));
             }
         };
+        self.expect_allowed(&save_dir).await?;
         self.gate.check(&save_dir).await.map_err(Setback::Later)?;
-        let resolved = make_directory(save_dir.clone()).await?;
-        self.expect_allowed(&save_dir, resolved).await?;
+        make_directory(save_dir.clone()).await?;
         let selection = content.as_ref().map(|content| AppliedSelection {
             version: content.selection_version,
             priorities: content.priorities.clone(),
@@ -154,10 +154,10 @@ impl Actor {
         let stored = StoredContent::read(&self.pool, &*self.engine, record).await?;
         let root_name =
             stored.root_name().ok_or_else(|| Setback::Never("the torrent names no file".to_owned()))?;
-        self.gate.check(&record.placement.download_dir).await.map_err(Setback::Later)?;
         let download_dir = &record.placement.download_dir;
+        self.expect_allowed(download_dir).await?;
+        self.gate.check(download_dir).await.map_err(Setback::Later)?;
         let save_dir = make_directory(download_dir.clone()).await?;
-        self.expect_allowed(download_dir, save_dir.clone()).await?;
         // Who says that the content is there means what lies there.
         let is_taken = !record.wish.seed_mode && {
             let (save_dir, root_name, files) = (save_dir.clone(), root_name.clone(), stored.all_files());
@@ -173,19 +173,20 @@ impl Actor {
     }
 
     /// Refuses a directory that a symbolic link has taken out of the roots that may be written to.
-    async fn expect_allowed(&self, asked: &std::path::Path, resolved: PathBuf) -> Result<(), Setback> {
+    async fn expect_allowed(&self, directory: &std::path::Path) -> Result<(), Setback> {
         let allow_list = self.settings.borrow().policy.allow_list.clone();
-        let shown = resolved.clone();
+        let asked = directory.to_path_buf();
         let look = move || {
-            let root = |allowed: &PathBuf| allowed.canonicalize().unwrap_or_else(|_missing| allowed.clone());
-            allow_list.iter().any(|allowed| resolved.starts_with(root(allowed)))
+            let leads_to = content::resolve(&asked);
+            let allowed = allow_list.iter().any(|allowed| leads_to.starts_with(content::resolve(allowed)));
+            (!allowed).then_some(leads_to)
         };
         match self.tasks.spawn_blocking("resolve the allow list", look).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Setback::Never(format!(
+            Ok(None) => Ok(()),
+            Ok(Some(leads_to)) => Err(Setback::Never(format!(
                 "{} leads to {}, which is outside fs_policy.allow_paths; add that there, or use another download_dir",
-                asked.display(),
-                shown.display()
+                directory.display(),
+                leads_to.display()
             ))),
             Err(error) => Err(Setback::Later(error.to_string())),
         }
@@ -244,8 +245,22 @@ impl Actor {
             let outcome =
                 self.fsops.delete(deletion).await.map_err(|error| Setback::Later(error.to_string()))?;
             info!(torrent.id = %id, deleted = outcome.deleted, kept = ?outcome.kept, "content deleted");
+            self.remove_own_directory(record, path.save_dir.clone()).await;
         }
         self.end_tombstone(record).await
+    }
+
+    /// The directory that was made for it because its plain path was taken. Not where something else lies in it.
+    async fn remove_own_directory(&self, record: &TorrentRecord, save_dir: PathBuf) {
+        if save_dir.file_name() != Some(record.id.to_string().as_ref()) {
+            return;
+        }
+        let shown = save_dir.clone();
+        let removed =
+            self.tasks.spawn_blocking("remove a directory", move || std::fs::remove_dir(save_dir)).await;
+        if let Ok(Err(error)) = removed {
+            info!(torrent.id = %record.id, %error, path = %shown.display(), "its directory stays");
+        }
     }
 
     async fn end_tombstone(&self, record: &TorrentRecord) -> Acted {

@@ -96,10 +96,15 @@ async fn stored_bytes(pool: &PgPool, id: TorrentId) -> Result<Arc<[u8]>, Content
         .ok_or_else(|| ContentError::Broken("it is not in the database".to_owned()))
 }
 
-/// Whether something that is not this torrent's lies where its content would: a file of another size at one of its
-/// paths, a directory where it has a file or the other way round. libtorrent would overwrite it in place, and with it
-/// a library entry that is a hard link to it. Files of the very sizes are taken for an earlier download, which is
-/// checked and used.
+/// Where a path leads: the part that exists with its symbolic links resolved, the rest as it is.
+pub(crate) fn resolve(path: &std::path::Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|part| part.canonicalize().ok().zip(path.strip_prefix(part).ok()))
+        .map_or_else(|| path.to_path_buf(), |(resolved, rest)| resolved.join(rest))
+}
+
+/// Whether something lies where one of the torrent's files would, so that libtorrent would write over it in place, and
+/// over whatever is hard-linked to it. Asked before the torrent has a path: nothing there is its own yet.
 pub(crate) fn is_foreign(save_dir: &std::path::Path, root_name: &str, files: &[JobFile]) -> bool {
     let root = save_dir.join(root_name);
     let Ok(found) = std::fs::symlink_metadata(&root) else { return false };
@@ -107,10 +112,7 @@ pub(crate) fn is_foreign(save_dir: &std::path::Path, root_name: &str, files: &[J
     if found.is_symlink() || found.is_dir() != is_directory {
         return true;
     }
-    files.iter().any(|file| {
-        std::fs::symlink_metadata(save_dir.join(&file.path))
-            .is_ok_and(|found| !found.is_file() || found.len() != file.size.0)
-    })
+    files.iter().any(|file| std::fs::symlink_metadata(save_dir.join(&file.path)).is_ok())
 }
 
 /// Looks for every wanted file at its full size. Costs one stat per file; called when the pieces say "complete".
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_earlier_download_is_taken_and_another_release_is_not() {
+    fn what_has_a_name_of_the_torrents_is_in_its_way_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let file = |path: &str, size| JobFile { path: path.to_owned(), size: Bytes(size) };
@@ -142,10 +144,10 @@ mod tests {
         std::fs::create_dir_all(path.join("show/sub")).unwrap();
         std::fs::write(path.join("show/mine.txt"), "not of the torrent").unwrap();
         assert!(!is_foreign(&files), "what has no name of the torrent's is left alone");
-        std::fs::write(path.join("show/one.mkv"), "abc").unwrap();
-        assert!(!is_foreign(&files), "a part of it, whole");
         assert!(is_foreign(&[file("show", 3)]), "a directory where a file would be");
         std::fs::write(path.join("show/sub/two.srt"), "abc").unwrap();
-        assert!(is_foreign(&files), "a file of another size");
+        assert!(is_foreign(&files), "a file of that name");
+        std::fs::write(path.join("file"), "abc").unwrap();
+        assert!(super::is_foreign(path, "file", &[file("file/a", 1)]), "a file where a directory would be");
     }
 }

@@ -53,6 +53,10 @@ pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) ->
             done = Some(seen.wanted_done.min(wanted));
         }
     }
+    // A magnet's metadata has just told its files, and where they are to lie is not decided: what was found at the path
+    // that it was added with may be another's.
+    let is_placed =
+        slot.given.as_ref().is_some_and(|given| given.content.is_some()) || seen.metainfo.is_none();
     let level = Level {
         loaded: true,
         state: Some(seen.state),
@@ -62,7 +66,7 @@ pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) ->
         uploaded: seen.uploaded,
         download_rate: seen.download_rate,
         upload_rate: seen.upload_rate,
-        error: seen.error.clone(),
+        error: seen.error.clone().filter(|_| is_placed),
     };
     Seen { level, look_at_files }
 }

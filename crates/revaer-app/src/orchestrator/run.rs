@@ -367,6 +367,10 @@ impl Orchestrator {
                 let at = Instant::now() + wait;
                 slot.not_before = Some(at);
                 self.timers.insert((at, id));
+                // What it was when it was last a member is not so any more.
+                if slot.given.is_none() {
+                    self.parts.ledger.board.post(id, observe::absent());
+                }
             }
             Err(Setback::Never(message)) => self.fail(id, message),
         }
