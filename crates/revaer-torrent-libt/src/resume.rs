@@ -11,6 +11,7 @@ mod files;
 mod lane;
 mod order;
 mod record;
+mod relocate;
 mod request;
 mod round;
 mod thread;

@@ -149,6 +149,25 @@ async fn resume_data_that_nobody_knows_is_moved_and_not_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn resume_data_of_what_is_not_loaded_follows_a_changed_directory() {
+    let sample = Sample::new("elsewhere", &[("a.bin", 64 * PIECE)]);
+    let mut client = Client::start().await;
+    let seeding = client.seed(&sample).await;
+    client.run(EngineCommand::Unload { id: seeding }).await.unwrap();
+    let mut profile = client.profile();
+    profile.resume_dir = client.dir.path().join("elsewhere");
+    client.run(EngineCommand::Configure(Box::new(profile.clone()))).await.unwrap();
+    overwrite_keeping_times(&sample, &client);
+    client.run(EngineCommand::Add(Box::new(client.add(seeding, &sample)))).await.unwrap();
+    client.wait(seeding, "it is whole again", is_whole).await;
+    assert!(resume_files(&client).is_empty());
+    assert!(profile.resume_dir.join(format!("{seeding}.fastresume")).is_file());
+    client.run(EngineCommand::SaveResume { id: seeding }).await.unwrap();
+    assert!(resume_files(&client).is_empty());
+    client.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unwritable_resume_directory_degrades_and_recovers() {
     let sample = Sample::new("full", &[("a.bin", 8)]);
     let client = Client::start().await;

@@ -125,7 +125,7 @@ pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-fn id_of(name: &str) -> Option<TorrentId> {
+pub(super) fn id_of(name: &str) -> Option<TorrentId> {
     name.strip_suffix(BLOB).or_else(|| name.strip_suffix(META))?.parse().ok()
 }
 
@@ -149,7 +149,7 @@ fn free_name(dir: &Path, name: &str) -> PathBuf {
         .unwrap_or(plain)
 }
 
-fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Ok(found) if found.len() > MAX_BLOB_BYTES => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -161,7 +161,7 @@ fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -128,13 +128,13 @@ mod tests {
         assert!(is_admitted(&mut order, Request::Open("/first".into())));
         assert!(is_admitted(&mut order, Request::Load(id(9))), "it follows on the same thread");
         assert!(!is_admitted(&mut order, round(1)), "its files would be taken for leftovers");
-        assert_eq!(order.ended(&Response::Opened(Ok(()))).len(), 1);
+        assert_eq!(order.ended(&Response::Opened(Ok(0))).len(), 1);
         assert!(!is_admitted(&mut order, Request::Open("/second".into())));
         assert!(!is_admitted(&mut order, Request::Load(id(2))));
         assert!(!is_admitted(&mut order, round(3)));
         let freed = order.ended(&Response::Saved(Vec::new()));
         assert!(matches!(freed.as_slice(), [Request::Open(_), Request::Load(_)]), "{freed:?}");
-        let freed = order.ended(&Response::Opened(Ok(())));
+        let freed = order.ended(&Response::Opened(Ok(0)));
         assert!(matches!(freed.as_slice(), [Request::Save(_)]), "{freed:?}");
     }
 }

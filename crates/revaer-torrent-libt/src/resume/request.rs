@@ -12,7 +12,7 @@ use super::{
 /// Something for the store to do.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Use this directory from now on.
+    /// Use this directory from now on, with what the one before holds.
     Open(PathBuf),
     /// Read what is stored of a torrent.
     Load(TorrentId),
@@ -29,7 +29,8 @@ pub(crate) enum Request {
 /// What became of a request. Each has one; those about one torrent come in the order of its requests.
 #[derive(Debug)]
 pub(crate) enum Response {
-    Opened(Result<(), String>),
+    /// With the number of files that stayed in the directory before.
+    Opened(Result<usize, String>),
     Loaded(Loaded),
     Saved(RoundOutcome),
     Deleted(TorrentId, Result<(), String>),

@@ -19,6 +19,7 @@ use super::{
     Loaded, Request, Response, files,
     lane::{Lane, Outlet, QUEUE},
     order::Order,
+    relocate::{self, Relocation},
     round::{self, RoundOutcome, SaveItem},
     troubles::Troubles,
 };
@@ -50,7 +51,7 @@ impl Store {
         let (outbox, responses) = sync_channel(QUEUE);
         let troubles = Arc::new(Troubles::new(health));
         let outlet = Outlet { responses: outbox, wake, troubles: Arc::clone(&troubles) };
-        let mut quick = Quick { dir: None, troubles: Arc::clone(&troubles) };
+        let mut quick = Quick { dir: None, former: Vec::new(), troubles: Arc::clone(&troubles) };
         Ok(Self {
             order: Order::default(),
             dir: None,
@@ -118,6 +119,8 @@ fn refusal(reason: &str) -> String {
 /// What is not a round.
 struct Quick {
     dir: Option<PathBuf>,
+    /// Directories before it that still hold something.
+    former: Vec<PathBuf>,
     troubles: Arc<Troubles>,
 }
 
@@ -140,23 +143,31 @@ impl Quick {
         }
     }
 
-    fn open(&mut self, dir: PathBuf) -> Result<(), String> {
-        self.dir = Some(dir);
+    fn open(&mut self, dir: PathBuf) -> Result<usize, String> {
+        self.former.extend(self.dir.replace(dir));
         let prepared = self.in_dir("open", |dir| {
             files::prepare(dir)?;
-            files::take_clean_stop(dir)
+            let mark = files::take_clean_stop(dir)?;
+            let former = relocate::with_noted(dir, &self.former);
+            if let Some(first) = former.first() {
+                let reason = format!("resume data is being moved from {}; adds wait for it", first.display());
+                tracing::info!(reason, to = %dir.display());
+                self.troubles.set_open(Some(reason));
+            }
+            Ok((mark, relocate::take_over(dir, former)))
         });
         match prepared {
-            Ok(mark) => {
+            Ok((mark, Relocation { moved, stayed, former })) => {
+                self.former = former;
                 let boot = files::boot_id();
                 let stop = match mark {
                     Some(_) => "clean",
                     None => "unclean, or none before",
                 };
                 let same_boot = mark.as_deref() == Some(boot.as_str());
-                tracing::info!(last_stop = stop, same_boot, "resume directory opened");
+                tracing::info!(last_stop = stop, same_boot, moved, stayed, "resume directory opened");
                 self.troubles.set_open(None);
-                Ok(())
+                Ok(stayed)
             }
             Err(reason) => {
                 self.troubles.set_open(Some(reason.clone()));
@@ -166,8 +177,7 @@ impl Quick {
     }
 
     fn load(&self, id: TorrentId) -> Loaded {
-        let Some(dir) = &self.dir else { return Loaded::nothing(id) };
-        let loaded = files::load(dir, id);
+        let loaded = self.find(id);
         if let Some(trouble) = &loaded.trouble {
             tracing::warn!(torrent.id = %id, trouble, "resume data was not usable; the content is checked");
             self.troubles.set_file(id, Some(trouble.clone()));
@@ -175,14 +185,31 @@ impl Quick {
         loaded
     }
 
+    /// What is stored of a torrent, here or where it could not be moved from.
+    fn find(&self, id: TorrentId) -> Loaded {
+        let Some(dir) = &self.dir else { return Loaded::nothing(id) };
+        let here = files::load(dir, id);
+        if here.blob.is_some() {
+            return here;
+        }
+        let mut elsewhere = self.former.iter().map(|former| files::load(former, id));
+        elsewhere.find(|loaded| loaded.blob.is_some()).unwrap_or(here)
+    }
+
     fn delete(&self, id: TorrentId, save_dir: &Path, hashes: &InfoHashes) -> Result<(), String> {
         self.troubles.set_file(id, None);
         self.in_dir("delete resume data in", |dir| {
             // One that was never loaded here is known by its record only.
-            if let Some(record) = files::load(dir, id).record {
+            if let Some(record) = self.find(id).record {
                 files::delete_part_file(save_dir, &record.info_hashes())?;
             }
             files::delete_part_file(save_dir, hashes)?;
+            for former in &self.former {
+                if let Err(error) = files::delete(former, id) {
+                    // As that of a torrent that nobody knows it is set aside one day.
+                    tracing::warn!(torrent.id = %id, dir = %former.display(), %error, "resume data stays");
+                }
+            }
             files::delete(dir, id)
         })
     }
@@ -241,7 +268,7 @@ mod tests {
         let wake = Arc::new(Wake::new().unwrap());
         let mut store = Store::start(Arc::clone(&wake), Health::new()).unwrap();
         store.request(Request::Open(dir.path().join("resume"))).unwrap();
-        assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(()))));
+        assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(0))));
 
         let record = MetaRecord::new(None, volume.clone(), false, &InfoHashes::default());
         let item = SaveItem { id: id(1), blob: b"de".to_vec(), record, claims_pieces: true };
@@ -254,5 +281,33 @@ mod tests {
         assert!(matches!(next(&mut store, &wake), Response::Saved(outcome) if outcome == [(id(1), Ok(()))]));
         let Response::Loaded(loaded) = next(&mut store, &wake) else { panic!("it is the only one left") };
         assert!(loaded.id == id(1) && loaded.record.is_some(), "it reads what the round wrote");
+    }
+
+    #[test]
+    fn what_cannot_follow_a_changed_directory_is_read_and_deleted_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        let wake = Arc::new(Wake::new().unwrap());
+        let mut store = Store::start(Arc::clone(&wake), Health::new()).unwrap();
+        store.request(Request::Open(old.clone())).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(0))));
+        let blob = [
+            b"d11:file-format22:libtorrent resume file12:file-versioni1e9:info-hash20:".as_slice(),
+            &[b'a'; 20],
+            b"e",
+        ];
+        let name = files::blob_name(id(1));
+        std::fs::write(old.join(&name), blob.concat()).unwrap();
+        // In its way.
+        std::fs::create_dir_all(new.join(&name)).unwrap();
+        store.request(Request::Open(new)).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(1))));
+        store.request(Request::Load(id(1))).unwrap();
+        let Response::Loaded(loaded) = next(&mut store, &wake) else { panic!("it was a load") };
+        assert_eq!(loaded.blob, Some(blob.concat()));
+        let hashes = InfoHashes::default();
+        store.request(Request::Delete { id: id(1), save_dir: dir.path().to_owned(), hashes }).unwrap();
+        assert!(matches!(next(&mut store, &wake), Response::Deleted(..)));
+        assert!(!old.join(&name).exists());
     }
 }

@@ -150,10 +150,6 @@ impl<S: LibtSession> Core<S> {
         let moved = self.profile.as_ref().is_none_or(|old| old.resume_dir != profile.resume_dir);
         if moved {
             self.ask_store(Request::Open(profile.resume_dir.clone()));
-            // The new directory starts empty: everything is written there.
-            for slot in self.members.by_slot.keys() {
-                self.saver.mark(*slot);
-            }
         }
         self.timers.restart_saves(now, profile.resume_save_seconds);
         self.profile = Some(profile);

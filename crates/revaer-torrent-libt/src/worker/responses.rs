@@ -12,8 +12,12 @@ impl<S: LibtSession> Core<S> {
         while let Some(response) = self.store.response() {
             match response {
                 // The store has reported it as degraded, and tries again with every round.
-                Response::Opened(Err(reason)) => tracing::error!(reason, "resume data cannot be kept"),
-                Response::Opened(Ok(())) => {}
+                Response::Opened(Err(reason)) => {
+                    tracing::error!(reason, "resume data cannot be kept");
+                    self.save_everything();
+                }
+                Response::Opened(Ok(0)) => {}
+                Response::Opened(Ok(_)) => self.save_everything(),
                 Response::Loaded(loaded) => self.on_loaded(&loaded),
                 Response::Saved(outcomes) => {
                     self.on_stored(outcomes.into_iter().map(|(_, outcome)| outcome), now);
@@ -34,6 +38,13 @@ impl<S: LibtSession> Core<S> {
                 }
                 Response::CleanStopMarked(outcome) => self.on_clean_stop_marked(outcome),
             }
+        }
+    }
+
+    /// What the directory before holds may not be in the one in use: it is written there.
+    fn save_everything(&mut self) {
+        for slot in self.members.by_slot.keys() {
+            self.saver.mark(*slot);
         }
     }
 
