@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use revaer_e2e::app::Options;
 use revaer_e2e::db::Database;
 use revaer_e2e::stage::Server;
@@ -24,17 +24,49 @@ fn corpus(kind: &str) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
+/// What names a host beyond this machine is not started: no test speaks to the outside. Nodes of the DHT, of which some
+/// have addresses, are not spoken to either: a server under test runs without it.
+fn names_a_host(torrent: &[u8]) -> bool {
+    torrent.windows(3).any(|window| window == b"://")
+}
+
+/// Waits until the engine has loaded the torrent and goes on with it.
+async fn expect_loaded(server: &Server, id: &str) -> Result<()> {
+    wait::until(format!("torrent {id} to be loaded"), LIMIT, || async {
+        let shown = server.api.torrent(id).await?;
+        match shown["state"]["kind"].as_str() {
+            Some("downloading" | "seeding" | "completed") => Ok(Some(())),
+            Some("queued" | "checking") => Ok(None),
+            _ => bail!("torrent {id} is not loaded: {}", shown["state"]),
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn every_valid_file_is_accepted_on_an_empty_catalogue() -> Result<()> {
     let server = Server::start().await?;
+    let empty = tree::names(&server.app.downloads())?;
     for (name, bytes) in corpus("valid")? {
-        let answer = server.api.upload(&bytes, &json!({ "paused": true })).await?;
+        let paused = names_a_host(&bytes);
+        let answer = server.api.upload(&bytes, &json!({ "paused": paused })).await?;
         let summary = answer.expect(202).with_context(|| name.clone())?;
         let id = summary["id"].as_str().with_context(|| format!("{name}: no id"))?.to_owned();
         let shown = server.api.torrent(&id).await.with_context(|| name.clone())?;
         assert_eq!(shown["info_hash"], summary["info_hash"], "{name}");
-        server.api.delete(&format!("/v1/torrents/{id}")).await?.expect(204).with_context(|| name.clone())?;
+        if !paused {
+            expect_loaded(&server, &id).await.with_context(|| name.clone())?;
+        }
+        let gone = server.api.delete(&format!("/v1/torrents/{id}?delete_data=true")).await?;
+        gone.expect(204).with_context(|| name.clone())?;
         assert!(server.api.torrents().await?.is_empty(), "{name}");
+        // The next one finds nothing of it: no member, and no file.
+        wait::until(format!("{name} to be gone"), LIMIT, || async {
+            let health = server.api.get("/health/full").await?.expect(200)?;
+            let is_gone = health["torrent"]["active"] == 0 && tree::names(&server.app.downloads())? == empty;
+            Ok(is_gone.then_some(()))
+        })
+        .await?;
     }
     Ok(())
 }
@@ -45,10 +77,9 @@ async fn all_valid_files_together_are_accepted_or_duplicates_and_share_no_path()
     let options = Options { database_url: Some(database.url().to_owned()), ..Options::default() };
     let mut server = Server::start_with(options, &json!({})).await?;
     let mut accepted = BTreeSet::new();
-    let mut started = 0;
+    let mut started = Vec::new();
     for (name, bytes) in corpus("valid")? {
-        // What names a host beyond this machine is not started: no test speaks to the outside.
-        let paused = bytes.windows(3).any(|window| window == b"://");
+        let paused = names_a_host(&bytes);
         let answer = server.api.upload(&bytes, &json!({ "paused": paused })).await?;
         if answer.status == 409 {
             let problem = answer.expect_problem(409, "duplicate-torrent").with_context(|| name.clone())?;
@@ -57,29 +88,37 @@ async fn all_valid_files_together_are_accepted_or_duplicates_and_share_no_path()
             assert!(accepted.contains(existing), "{name} duplicates the unknown {existing}");
         } else {
             let summary = answer.expect(202).with_context(|| name.clone())?;
-            started += i64::from(!paused);
-            accepted.insert(summary["id"].as_str().with_context(|| format!("{name}: no id"))?.to_owned());
+            let id = summary["id"].as_str().with_context(|| format!("{name}: no id"))?.to_owned();
+            if !paused {
+                started.push((name, id.clone()));
+            }
+            accepted.insert(id);
         }
     }
-    expect_distinct(&server, &database, &accepted, started).await?;
+    expect_distinct(&server, &database, &accepted, &started).await?;
 
     // They are still apart after a start that reads them all back.
     assert_eq!(server.app.sigterm().await?, 0);
     server.start_again().await?;
-    expect_distinct(&server, &database, &accepted, started).await
+    server.wait_loaded(u64::try_from(started.len())?, LIMIT).await?;
+    expect_distinct(&server, &database, &accepted, &started).await
 }
 
-/// Exactly these torrents are there; whichever was started has its place, and no place is, or lies in, another's.
+/// Exactly these torrents are there; whichever was started has its place and is loaded, and no place is, or lies in,
+/// another's.
 async fn expect_distinct(
     server: &Server,
     database: &Database,
     accepted: &BTreeSet<String>,
-    started: i64,
+    started: &[(String, String)],
 ) -> Result<()> {
     let listed = server.api.torrents().await?;
     let ids: BTreeSet<String> =
         listed.iter().filter_map(|torrent| Some(torrent["id"].as_str()?.to_owned())).collect();
     assert_eq!((&ids, listed.len()), (accepted, accepted.len()));
+    for (name, id) in started {
+        expect_loaded(server, id).await.with_context(|| name.clone())?;
+    }
     let paths = wait::until("every started torrent to have its place", LIMIT, || async {
         let mut connection = database.connect().await?;
         let query = "SELECT save_dir, root_name FROM torrents WHERE save_dir IS NOT NULL";
@@ -88,7 +127,7 @@ async fn expect_distinct(
             .iter()
             .map(|row| Ok(PathBuf::from(row.try_get::<String, _>(0)?).join(row.try_get::<String, _>(1)?)))
             .collect::<Result<Vec<_>>>()?;
-        Ok((i64::try_from(paths.len())? >= started).then_some(paths))
+        Ok((paths.len() >= started.len()).then_some(paths))
     })
     .await?;
     for (index, path) in paths.iter().enumerate() {
