@@ -164,8 +164,8 @@ impl Front {
         let volumes = Volumes::start(tasks, &self.health);
         let (config, facts, pool) = (&self.config, &self.ledger.facts, &self.pool);
         let (publish, settings) = watch::channel(settings::for_orchestrator(&config.snapshot()));
-        let keep_roots =
-            roots::keep(config.clone(), volumes.clone(), pool.clone(), self.health.clone(), stop.clone());
+        let gate = RootGate::new(volumes, pool.clone());
+        let keep_roots = roots::keep(config.clone(), gate.clone(), self.health.clone(), stop.clone());
         tasks.spawn("roots", OnFailure::Shutdown, keep_roots);
         config.spawn_watcher(tasks);
         let orchestrator = Orchestrator::new(OrchestratorParts {
@@ -175,7 +175,7 @@ impl Front {
             ledger: self.ledger.clone(),
             pool: pool.clone(),
             settings,
-            gate: RootGate::new(volumes),
+            gate,
             health: self.health.clone(),
             tasks: tasks.clone(),
         });

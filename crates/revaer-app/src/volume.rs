@@ -32,12 +32,13 @@ use tokio::{
 };
 
 pub use error::{VolumeError, VolumeFault};
+pub(crate) use identity::{Mounted, mounted_at};
 use registry::Registry;
 pub use sentinel::{SENTINEL_NAME, SentinelId};
 pub use space::Reservation;
 
 /// How long a look may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A root that is what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,13 +160,14 @@ impl Volumes {
 
     /// Bytes that may still be written beneath `path`, not counting reservations.
     pub async fn free_space(&self, path: &Path) -> Result<u64, VolumeFault> {
-        self.on_disk(path, |_, path| space::free_bytes(path)).await
+        self.off_thread(path, space::free_bytes).await
     }
 
     /// Sets `bytes` on the device of `path` aside, or says how many are missing. Free space less all other
     /// reservations on that device has to suffice.
     pub async fn reserve(&self, path: &Path, bytes: u64) -> Result<Reservation, VolumeFault> {
-        self.on_disk(path, move |registry, path| registry.ledger().reserve(path, bytes)).await
+        let registry = Arc::clone(&self.registry);
+        self.off_thread(path, move |path| registry.ledger().reserve(path, bytes)).await
     }
 
     /// Like [`Volumes::reserve`] for blocking threads.
@@ -182,14 +184,14 @@ impl Volumes {
         }
     }
 
-    async fn on_disk<T: Send + 'static>(
+    /// Asks the file system something about `path` on a thread that may hang, and waits no longer than a look may take.
+    pub(crate) async fn off_thread<T: Send + 'static>(
         &self,
         path: &Path,
-        work: impl FnOnce(&Registry, &Path) -> Result<T, VolumeFault> + Send + 'static,
+        work: impl FnOnce(&Path) -> Result<T, VolumeFault> + Send + 'static,
     ) -> Result<T, VolumeFault> {
-        let registry = Arc::clone(&self.registry);
         let owned = path.to_owned();
-        let work = self.tasks.spawn_blocking("volume space", move || work(&registry, &owned));
+        let work = self.tasks.spawn_blocking("volume question", move || work(&owned));
         match timeout(DEADLINE, work).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panicked)) => Err(VolumeFault::new(panicked.to_string())),

@@ -13,8 +13,12 @@ use std::{
 };
 
 use common::{HELPER, Host, database::TestDatabase, helper_argument};
-use revaer_app::volume::{SENTINEL_NAME, SentinelId, VolumeStatus, Volumes, sql};
+use revaer_app::{
+    roots::RootGate,
+    volume::{SENTINEL_NAME, SentinelId, VolumeStatus, Volumes, sql},
+};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use sqlx::postgres::PgPoolOptions;
 use tokio::{sync::watch, time::timeout};
 
 type Seen = watch::Receiver<revaer_app::volume::VolumeMap>;
@@ -117,7 +121,7 @@ async fn known_roots_survive_a_restart_in_the_database() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     let host = Host::new();
-    let database = TestDatabase::new(include_str!("../../../migrations/0006_create_known_volumes.sql")).await;
+    let database = TestDatabase::new(KNOWN_VOLUMES).await;
     let mut conn = database.connect().await;
 
     let volumes = Volumes::start(&host.tasks, &host.health);
@@ -130,6 +134,168 @@ async fn known_roots_survive_a_restart_in_the_database() {
     sql::known_volume_delete(&mut conn, root).await.unwrap();
     restarted.unregister(root);
     assert!(matches!(restarted.accept(&mut conn, root).await.unwrap(), VolumeStatus::Present(_)));
+    database.remove().await;
+}
+
+const KNOWN_VOLUMES: &str = include_str!("../../../migrations/0006_create_known_volumes.sql");
+
+/// A gate as a server has it after a start, still closed.
+async fn gate(host: &Host, database: &TestDatabase) -> RootGate {
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(database.options.clone()).await.unwrap();
+    RootGate::new(Volumes::start(&host.tasks, &host.health), pool)
+}
+
+/// A gate that has looked at its roots.
+async fn gate_with(host: &Host, database: &TestDatabase, roots: &[&Path], allowed: &[&Path]) -> RootGate {
+    let gate = gate(host, database).await;
+    let owned = |paths: &[&Path]| paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>();
+    assert_eq!(gate.follow(&owned(roots), &owned(allowed)).await, []);
+    gate
+}
+
+async fn refusal(gate: &RootGate, path: &Path) -> String {
+    gate.check(path).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn nothing_passes_the_gate_before_the_roots_were_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("downloads");
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let gate = gate(&host, &database).await;
+    assert!(refusal(&gate, &root).await.contains("not been looked at yet"));
+    assert_eq!(gate.follow(std::slice::from_ref(&root), &[]).await, []);
+    gate.check(&root.join("a")).await.unwrap();
+    drop(gate);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_root_that_cannot_be_accepted_refuses_what_lies_beneath_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, other) = (dir.path().join("root"), dir.path().join("other"));
+    fs::write(&root, "a file").unwrap();
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let gate = gate(&host, &database).await;
+    let roots = [root.clone(), other.clone()];
+    assert_eq!(gate.follow(&roots, &[]).await.len(), 1);
+    assert!(refusal(&gate, &root.join("a")).await.contains("can not make"));
+    gate.check(&other.join("a")).await.unwrap();
+    fs::remove_file(&root).unwrap();
+    assert_eq!(gate.follow(&roots, &[]).await, []);
+    gate.check(&root.join("a")).await.unwrap();
+    drop(gate);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_root_behind_a_link_is_asked_under_its_real_name_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let (disk, away, link) = (base.join("disk"), base.join("away"), base.join("link"));
+    fs::create_dir(&disk).unwrap();
+    std::os::unix::fs::symlink(&disk, &link).unwrap();
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let root = link.join("downloads");
+    let gate = gate_with(&host, &database, &[&root], &[]).await;
+    let paths = [root.join("a"), disk.join("downloads/a")];
+    for path in &paths {
+        gate.check(path).await.unwrap();
+    }
+    fs::rename(&disk, &away).unwrap();
+    fs::create_dir_all(disk.join("downloads")).unwrap();
+    // A fresh process knows no more of the link than the database does.
+    for gate in [gate, gate_with(&host, &database, &[&root], &[]).await] {
+        for path in &paths {
+            assert!(refusal(&gate, path).await.contains("is gone"), "{}", path.display());
+        }
+    }
+    fs::remove_dir_all(&disk).unwrap();
+    let gate = gate_with(&host, &database, &[&root], &[]).await;
+    for path in &paths {
+        assert!(refusal(&gate, path).await.contains("does not exist any more"), "{}", path.display());
+    }
+    assert!(!disk.exists());
+    fs::rename(&away, &disk).unwrap();
+    for path in &paths {
+        gate.check(path).await.unwrap();
+    }
+    drop(gate);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_takes_no_mark_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, other) = (dir.path().join("root"), dir.path().join("other"));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join(SENTINEL_NAME), "of somebody else").unwrap();
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let gate = gate_with(&host, &database, &[&root], &[]).await;
+    assert!(refusal(&gate, &other).await.contains("32 hexadecimal digits"));
+    fs::write(other.join(SENTINEL_NAME), "0123456789abcdef0123456789abcdef\n").unwrap();
+    gate.check(&other).await.unwrap();
+    drop(gate);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn an_allowed_directory_on_a_disk_that_is_not_mounted_is_not_written_into() {
+    let Some(outer) = helper_argument() else {
+        return with_own_mounts("an_allowed_directory_on_a_disk_that_is_not_mounted_is_not_written_into");
+    };
+    let [disk, mnt, root] = ["disk", "mnt", "root"].map(|name| outer.join(name));
+    let big = mnt.join("big");
+    for dir in [&disk, &big] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    mount_tmpfs(&disk);
+    let mount_big = || mount(&disk, &big, "", MountFlags::BIND, None::<&CStr>).unwrap();
+    mount_big();
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let torrent = big.join("tv/show");
+    let start = async || gate_with(&host, &database, &[&root], &[&mnt]).await;
+    let running = start().await;
+    running.check(&torrent).await.unwrap();
+    // One mark for the volume: neither above its mount point nor one for each download.
+    assert!(big.join(SENTINEL_NAME).exists() && !mnt.join(SENTINEL_NAME).exists());
+    assert!(!big.join("tv").exists());
+
+    unmount(&big, UnmountFlags::DETACH).unwrap();
+    for gate in [&running, &start().await] {
+        let reason = refusal(gate, &torrent).await;
+        assert!(reason.contains("an empty directory is in its place"), "{reason}");
+        assert!(refusal(gate, &big.join("films")).await.contains("is gone"));
+    }
+    assert_eq!(fs::read_dir(&big).unwrap().count(), 0);
+    mount_big();
+    running.check(&torrent).await.unwrap();
+    unmount(&big, UnmountFlags::DETACH).unwrap();
+    unmount(&disk, UnmountFlags::DETACH).unwrap();
+    drop(running);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_disk_mounted_beneath_a_root_has_a_mark_of_its_own() {
+    let Some(outer) = helper_argument() else {
+        return with_own_mounts("a_disk_mounted_beneath_a_root_has_a_mark_of_its_own");
+    };
+    let root = outer.join("root");
+    let tv = root.join("tv");
+    fs::create_dir_all(&tv).unwrap();
+    mount_tmpfs(&tv);
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let gate = gate_with(&host, &database, &[&root], &[]).await;
+    gate.check(&tv).await.unwrap();
+    gate.check(&root.join("films")).await.unwrap();
+    assert!(tv.join(SENTINEL_NAME).exists() && !root.join("films").exists());
+    unmount(&tv, UnmountFlags::DETACH).unwrap();
+    for gate in [&gate, &gate_with(&host, &database, &[&root], &[]).await] {
+        assert!(refusal(gate, &tv.join("a")).await.contains("is gone"));
+        gate.check(&root.join("films")).await.unwrap();
+    }
+    drop(gate);
     database.remove().await;
 }
 

@@ -17,7 +17,7 @@ pub struct VolumeFault {
 }
 
 impl VolumeFault {
-    pub(super) fn new(reason: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }
     }
 
@@ -25,7 +25,7 @@ impl VolumeFault {
         Self::new(format!("{} has not answered for {DEADLINE:?}: its file system hangs", path.display()))
     }
 
-    pub(super) fn io(operation: &str, path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn io(operation: &str, path: &Path, error: &io::Error) -> Self {
         Self::new(format!("can not {operation} {}: {error}", path.display()))
     }
 }

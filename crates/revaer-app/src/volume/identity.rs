@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, path::Path};
 
-use rustix::fs::{AtFlags, StatxFlags, makedev, statx};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, makedev, statx};
 
 use super::{VolumeFault, sentinel, sentinel::Found};
 use crate::volume::SentinelId;
@@ -12,9 +12,21 @@ const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// What tells one mount of a file system from another, while we run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mounted {
+pub(crate) struct Mounted {
     pub(super) device: u64,
     pub(super) mount_id: u64,
+}
+
+impl Mounted {
+    /// Whether no mount lies between the two. A subvolume has a device of its own and comes and goes with its mount,
+    /// so the device only decides where the kernel has no mount ids.
+    pub(crate) fn is_mount_of(self, other: Self) -> bool {
+        if self.mount_id == 0 || other.mount_id == 0 {
+            self.device == other.device
+        } else {
+            self.mount_id == other.mount_id
+        }
+    }
 }
 
 /// Looks at `root`, which is opened anew: what a path leads to now is what others would write into.
@@ -33,8 +45,8 @@ pub(super) fn look(root: &Path, accepted: &SentinelId) -> Result<Mounted, Volume
         Found::Id(id) if id == *accepted => {}
         Found::Id(_) => {
             return Err(VolumeFault::new(format!(
-                "another volume than the accepted one is mounted at {}: mount the right one, or remove the \
-                 directory from the configuration and add it again to accept this one",
+                "another volume than the accepted one is mounted at {}: mount the right one, or, to accept this one, \
+                 remove its row from the table known_volumes while the server is stopped",
                 root.display()
             )));
         }
@@ -48,6 +60,18 @@ pub(super) fn look(root: &Path, accepted: &SentinelId) -> Result<Mounted, Volume
         }
     }
     mounted(&opened).map_err(|error| VolumeFault::io("inspect", root, &error))
+}
+
+/// Of what stands at a path. Blocks.
+pub(crate) fn mounted_at(path: &Path) -> io::Result<Mounted> {
+    let opened = match File::open(path) {
+        // What may not be read can still be asked where it is.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+        }
+        opened => opened?,
+    };
+    mounted(&opened)
 }
 
 /// Of an opened file or directory.

@@ -1,10 +1,26 @@
 //! The statements of the table `known_volumes`.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use sqlx::PgConnection;
 
 use super::{SentinelId, VolumeError};
+
+/// Every known root with its sentinel.
+pub async fn known_volumes(conn: &mut PgConnection) -> Result<BTreeMap<PathBuf, SentinelId>, VolumeError> {
+    let rows = sqlx::query!("SELECT path, sentinel FROM known_volumes").fetch_all(conn).await?;
+    rows.into_iter().map(|row| (PathBuf::from(row.path), row.sentinel)).map(parsed).collect()
+}
+
+fn parsed((root, text): (PathBuf, String)) -> Result<(PathBuf, SentinelId), VolumeError> {
+    match SentinelId::parse(&text) {
+        Some(id) => Ok((root, id)),
+        None => Err(VolumeError::BadRow { root, found: text }),
+    }
+}
 
 /// The sentinel of a known root.
 pub async fn known_volume_get(
@@ -14,11 +30,7 @@ pub async fn known_volume_get(
     let found = sqlx::query_scalar!("SELECT sentinel FROM known_volumes WHERE path = $1", key(root)?)
         .fetch_optional(conn)
         .await?;
-    found
-        .map(|text| {
-            SentinelId::parse(&text).ok_or_else(|| VolumeError::BadRow { root: root.to_owned(), found: text })
-        })
-        .transpose()
+    found.map(|text| parsed((root.to_owned(), text)).map(|(_, id)| id)).transpose()
 }
 
 /// Remembers a root that was accepted. The sentinel is on disk by then, so a crash in between loses nothing.
