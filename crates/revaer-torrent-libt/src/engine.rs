@@ -1,6 +1,15 @@
 //! `LibtEngine`: the handle through which the rest of the server uses libtorrent.
 
-use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self as blocking, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use revaer_telemetry::{Component, Health, Tasks};
 use revaer_torrent_core::{
@@ -25,6 +34,10 @@ use crate::{
 
 /// How long a command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a drop waits for a session that was told to stop: it has ended, or is held up.
+const LINGER_AFTER_STOP: Duration = Duration::from_secs(1);
+/// How long a drop waits for one that was not.
+const LINGER: Duration = Duration::from_secs(5);
 /// How many .torrent files are judged at a time.
 const MAX_INSPECTIONS: usize = 2;
 
@@ -53,6 +66,9 @@ pub enum StartError {
 pub struct LibtEngine {
     mailbox: Option<mpsc::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<blocking::Receiver<Infallible>>,
+    told_to_stop: AtomicBool,
     wake: Arc<Wake>,
     board: Arc<Board>,
     tasks: Tasks,
@@ -77,12 +93,24 @@ impl LibtEngine {
         let store = Store::start(Arc::clone(&wake), health.clone()).map_err(StartError::Thread)?;
         let (mailbox, messages) = mpsc::channel(mailbox::CAPACITY);
         let shared = Shared { wake: Arc::clone(&wake), board: Arc::clone(&board), health };
+        let (running, ended) = blocking::channel();
         let thread = std::thread::Builder::new()
             .name("session-worker".to_owned())
-            .spawn(move || run(shared, messages, store))
+            .spawn(move || {
+                run(shared, messages, store);
+                drop(running);
+            })
             .map_err(StartError::Thread)?;
-        let inspections = Semaphore::new(MAX_INSPECTIONS);
-        Ok(Arc::new(Self { mailbox: Some(mailbox), thread: Some(thread), wake, board, tasks, inspections }))
+        Ok(Arc::new(Self {
+            mailbox: Some(mailbox),
+            thread: Some(thread),
+            ended: Mutex::new(ended),
+            told_to_stop: AtomicBool::new(false),
+            wake,
+            board,
+            tasks,
+            inspections: Semaphore::new(MAX_INSPECTIONS),
+        }))
     }
 
     async fn send(&self, message: Message) -> Result<(), EngineError> {
@@ -137,6 +165,9 @@ impl TorrentEngine for LibtEngine {
 
     fn execute(&self, command: EngineCommand) -> BoxFuture<'_, Result<(), EngineError>> {
         Box::pin(async move {
+            if command == EngineCommand::Shutdown {
+                self.told_to_stop.store(true, Ordering::Relaxed);
+            }
             let (reply, outcome) = oneshot::channel();
             self.send(Message { command, reply }).await?;
             in_time(outcome).await
@@ -160,12 +191,19 @@ impl TorrentEngine for LibtEngine {
     }
 }
 
-/// Without a shutdown before, the session ends as in a crash: nothing is saved. Blocks until it has ended.
+/// Without a shutdown before, the session ends as in a crash: nothing is saved. Waits until it has ended, but not for
+/// long: a volume that does not answer would hold up the caller, which may be an async worker. Its threads are then
+/// left to the end of the process.
 impl Drop for LibtEngine {
     fn drop(&mut self) {
         drop(self.mailbox.take());
         self.wake.signal();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        let Some(thread) = self.thread.take() else { return };
+        let most = if *self.told_to_stop.get_mut() { LINGER_AFTER_STOP } else { LINGER };
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(most);
+        if ended == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the engine's session has not ended; it is left behind");
+        } else if thread.join().is_err() {
             tracing::error!("the engine's thread panicked");
         }
     }

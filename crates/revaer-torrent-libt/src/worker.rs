@@ -115,13 +115,28 @@ impl<O: OpenSession> SessionWorker<O> {
         core.publish(now);
         match core.take_stopped() {
             None => Turn::GoOn,
-            Some((reply, outcome)) => {
+            Some(Stopped { reply, outcome, late: false }) => {
                 // The session ends before the answer: nothing of it is left when the caller goes on.
                 self.core = None;
                 self.show_end();
                 answer(reply, outcome);
                 Turn::End
             }
+            Some(Stopped { reply, outcome, late: true }) => {
+                // What held up the saves may hold up the end as well: nobody waits for it.
+                self.show_end();
+                answer(reply, outcome);
+                self.refuse_the_rest();
+                self.core = None;
+                Turn::End
+            }
+        }
+    }
+
+    fn refuse_the_rest(&mut self) {
+        self.mailbox.close();
+        while let Ok(message) = self.mailbox.try_recv() {
+            answer(message.reply, Err(EngineError::NotRunning));
         }
     }
 
@@ -167,6 +182,17 @@ struct Stopping {
     since: Instant,
     failure: Option<String>,
     mark_asked: bool,
+    /// It was given up.
+    late: bool,
     /// The store has answered the last request: the session may end.
     done: bool,
+}
+
+/// A shutdown that has ended.
+#[derive(Debug)]
+struct Stopped {
+    reply: Reply,
+    outcome: Result<(), EngineError>,
+    /// Something is still under way, and may never end.
+    late: bool,
 }

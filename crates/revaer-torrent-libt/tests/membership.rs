@@ -4,12 +4,18 @@
 
 mod support;
 
-use std::{collections::HashSet, fs, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use revaer_torrent_core::{
     BytesPerSecond, EngineState, FilePriority, PieceSet, TorrentId,
     engine::{AppliedSelection, EngineCommand, EngineError, Observation, TorrentEngine},
 };
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use support::{Client, PIECE, Sample, id};
 
 fn is_whole(seen: &Observation) -> bool {
@@ -61,6 +67,32 @@ async fn a_clean_stop_saves_what_changed_and_leaves_its_mark() {
     again.run(EngineCommand::Add(Box::new(again.add(seeding, &sample)))).await.unwrap();
     again.wait(seeding, "it is whole again", is_whole).await;
     assert!(!again.resume_dir().join("clean-stop").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_does_not_answer_holds_up_neither_the_stop_nor_the_drop() {
+    let sample = Sample::new("held-up", &[("a.bin", PIECE)]);
+    let mut client = Client::start().await;
+    let seeding = client.seed(&sample).await;
+    // Opening a pipe waits for its other end, as a sync waits for a disk that is gone.
+    let volume = client.save_dir();
+    revaer_durable::rename(&volume, &client.dir.path().join("away")).unwrap();
+    mknodat(CWD, &volume, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let both = async {
+        tokio::join!(
+            client.run(EngineCommand::SaveResume { id: seeding }),
+            client.run(EngineCommand::Shutdown)
+        )
+    };
+    let (saved, stopped) = tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
+    assert_eq!(saved, Err(EngineError::NotRunning));
+    let error = stopped.unwrap_err();
+    assert!(matches!(&error, EngineError::Storage(reason) if reason.contains("in time")), "{error}");
+    assert!(!client.engine().status().running);
+    let start = Instant::now();
+    client.kill();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    drop(fs::File::options().read(true).write(true).open(&volume).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,8 @@ impl<S: LibtSession> Core<S> {
             }
         }
         self.saver.queue_dirty();
-        self.stopping = Some(Stopping { reply, since: now, failure: None, mark_asked: false, done: false });
+        self.stopping =
+            Some(Stopping { reply, since: now, failure: None, mark_asked: false, late: false, done: false });
     }
 }
 

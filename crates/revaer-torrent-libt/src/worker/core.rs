@@ -12,7 +12,7 @@ use revaer_torrent_core::{
 };
 
 use super::{
-    Shared, Stopping,
+    Shared, Stopped, Stopping,
     adding::Entering,
     listen::Listen,
     member::{Member, Phase},
@@ -62,8 +62,6 @@ pub(crate) struct Waiting {
 /// A running session.
 pub(crate) struct Core<S> {
     pub(crate) shared: Shared,
-    pub(crate) session: S,
-    pub(crate) store: Store,
     pub(crate) profile: Option<EngineProfile>,
     pub(crate) members: Members,
     pub(crate) entering: Entering,
@@ -72,6 +70,9 @@ pub(crate) struct Core<S> {
     pub(crate) listen: Listen,
     pub(crate) timers: Timers,
     pub(super) stopping: Option<Stopping>,
+    // Dropped last: their ends may be held up, and those who wait for an answer should not be.
+    pub(crate) session: S,
+    pub(crate) store: Store,
 }
 
 impl Members {
@@ -270,11 +271,11 @@ impl<S: LibtSession> Core<S> {
         }
     }
 
-    /// The outcome of a shutdown that is complete.
-    pub(super) fn take_stopped(&mut self) -> Option<(Reply, Result<(), EngineError>)> {
+    /// The outcome of a shutdown that is complete, or was given up.
+    pub(super) fn take_stopped(&mut self) -> Option<Stopped> {
         let stopping = self.stopping.take_if(|stopping| stopping.done)?;
         let outcome = stopping.failure.map_or(Ok(()), |reason| Err(EngineError::Storage(reason)));
-        Some((stopping.reply, outcome))
+        Some(Stopped { reply: stopping.reply, outcome, late: stopping.late })
     }
 
     /// Answers a command for a torrent that is no member.

@@ -16,8 +16,9 @@ use crate::{
     session::{LibtSession, Slot},
 };
 
-/// A shutdown that has not saved everything by then ends without: a wedged disk must not hold the server up.
-pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// A shutdown that has not saved everything by then ends without: a wedged disk must not hold the server up. Less
+/// than the 10 s that the server waits for the engine, so that it still hears what was not saved.
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 impl<S: LibtSession> Core<S> {
     /// Goes on with the saves as far as possible.
@@ -104,6 +105,7 @@ impl<S: LibtSession> Core<S> {
                 "not everything was saved in time; the next start goes on from the saves before".to_owned()
             };
             stopping.failure.get_or_insert_with(late);
+            stopping.late = true;
             stopping.done = true;
         }
         let busy = !self.saver.is_idle() || self.is_somebody_leaving();
