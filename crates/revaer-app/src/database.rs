@@ -8,7 +8,8 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use crate::{
     child::Children,
@@ -16,6 +17,7 @@ use crate::{
     instance::{InstanceGuard, InstanceLock},
     options::Environment,
     postgres::{EmbeddedOptions, EmbeddedPostgres},
+    shutdown::{Drain, Stage},
 };
 
 /// Connections of this process, beside the ones that listen and hold the lock.
@@ -24,7 +26,6 @@ const CONNECTIONS: u32 = 16;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// A statement that takes longer holds a connection that others need.
 const STATEMENT: &str = "30s";
-const CLOSE: Duration = Duration::from_secs(3);
 
 /// The open database.
 pub(crate) struct Database {
@@ -36,6 +37,8 @@ pub(crate) struct Database {
 
 impl Database {
     /// Starts or reaches the server, takes the instance lock, and brings the schema up to date.
+    ///
+    /// Not cancel-safe: cancel the token of `tasks` instead. Where it fails, the embedded server has stopped again.
     pub(crate) async fn open(
         children: &Children,
         data_dir: &DataDir,
@@ -43,38 +46,24 @@ impl Database {
         health: &Health,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let embedded = match &environment.database_url {
-            Some(_) => None,
-            None => {
-                let options = EmbeddedOptions {
-                    data_dir: data_dir.path().to_path_buf(),
-                    runtime_dir: environment.xdg_runtime_dir.clone(),
-                    search_path: environment.search_path.clone(),
-                };
-                Some(EmbeddedPostgres::start(children, options, health, tasks).await?)
+        if let Some(url) = &environment.database_url {
+            let options = PgConnectOptions::from_str(url).context("DATABASE_URL is not understood")?;
+            let (pool, guard, version) = connect_unless_stopped(options, health, tasks).await?;
+            return Ok(Self { pool, guard, embedded: None, version });
+        }
+        let options = EmbeddedOptions {
+            data_dir: data_dir.path().to_path_buf(),
+            runtime_dir: environment.xdg_runtime_dir.clone(),
+            search_path: environment.search_path.clone(),
+        };
+        let embedded = EmbeddedPostgres::start(children, options, health, tasks).await?;
+        match connect_unless_stopped(embedded.connect_options(), health, tasks).await {
+            Ok((pool, guard, version)) => Ok(Self { pool, guard, embedded: Some(embedded), version }),
+            Err(error) => {
+                embedded.stop().await;
+                Err(error)
             }
-        };
-        let options = match (&environment.database_url, &embedded) {
-            (Some(url), _) => PgConnectOptions::from_str(url).context("DATABASE_URL is not understood")?,
-            (None, Some(embedded)) => embedded.connect_options(),
-            (None, None) => anyhow::bail!("there is neither an external nor an embedded database"),
-        };
-        // The lock comes before the migrations: a second instance must not touch the schema.
-        let lock = InstanceLock::take(&options).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
-            .connect_with(options.options([("statement_timeout", STATEMENT)]))
-            .await
-            .context("the database cannot be reached")?;
-        sqlx::migrate!("../../migrations")
-            .run(&pool)
-            .await
-            .context("the database's schema cannot be brought up to date")?;
-        let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
-        let guard = Arc::new(lock.claim(health).await?);
-        info!(version, embedded = embedded.is_some(), "the database is open");
-        Ok(Self { pool, guard, embedded, version })
+        }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -90,16 +79,54 @@ impl Database {
     }
 
     /// After everybody else has ended: the pool, the lock, the server.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(self, drain: &Drain) {
         // A connection that somebody still holds is cut with the server.
-        if tokio::time::timeout(CLOSE, self.pool.close()).await.is_err() {
-            tracing::warn!("some database connections were still in use");
+        if timeout(drain.enter(Stage::Pool), self.pool.close()).await.is_err() {
+            warn!("some database connections were still in use");
         }
-        if let Some(guard) = Arc::into_inner(self.guard) {
-            guard.release().await;
+        match Arc::into_inner(self.guard) {
+            None => warn!("the instance lock is still in use; it ends with this process"),
+            Some(guard) => {
+                if timeout(drain.enter(Stage::Lock), guard.release()).await.is_err() {
+                    warn!("the instance lock was not given back in time; it ends with this process");
+                }
+            }
         }
         if let Some(embedded) = self.embedded {
-            embedded.stop().await;
+            embedded.stop_within(drain.enter(Stage::Postgres)).await;
         }
     }
+}
+
+/// Connects, unless the start is broken off: a server that does not answer may take minutes to be given up.
+async fn connect_unless_stopped(
+    options: PgConnectOptions,
+    health: &Health,
+    tasks: &Tasks,
+) -> anyhow::Result<(PgPool, Arc<InstanceGuard>, String)> {
+    let stopping = tasks.token();
+    let connected = stopping.run_until_cancelled(connect(options, health)).await;
+    connected.unwrap_or_else(|| Err(anyhow::anyhow!("the database was not waited for")))
+}
+
+async fn connect(
+    options: PgConnectOptions,
+    health: &Health,
+) -> anyhow::Result<(PgPool, Arc<InstanceGuard>, String)> {
+    // The lock comes before the migrations: a second instance must not touch the schema.
+    let lock = InstanceLock::take(&options).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options.options([("statement_timeout", STATEMENT)]))
+        .await
+        .context("the database cannot be reached")?;
+    sqlx::migrate!("../../migrations")
+        .run(&pool)
+        .await
+        .context("the database's schema cannot be brought up to date")?;
+    let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
+    let guard = Arc::new(lock.claim(health).await?);
+    info!(version, "the database is open");
+    Ok((pool, guard, version))
 }

@@ -16,6 +16,7 @@ mod records;
 pub mod roots;
 mod serve;
 mod settings;
+pub mod shutdown;
 mod signals;
 pub mod volume;
 

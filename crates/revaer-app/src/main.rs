@@ -50,10 +50,11 @@ fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
             LogFormat::Pretty => logging::LogFormat::Pretty,
         },
     )?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(revaer_app::serve(options, environment))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(revaer_app::serve(options, environment, FAILED));
+    // Dropping it would wait for every call that a hanging disk has not answered.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -11,6 +11,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod ending;
 mod error;
 mod leftover;
 mod logfile;
@@ -25,6 +26,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use revaer_telemetry::{Component, Health, OnFailure, Tasks};
 use sqlx::postgres::PgConnectOptions;
+use tokio_util::sync::CancellationToken;
 
 use crate::child::Children;
 
@@ -49,13 +51,20 @@ pub struct EmbeddedPostgres {
     version: String,
     // The supervisor has to outlive every other task, so it does not run under the server's own token.
     supervision: Tasks,
+    hurry: CancellationToken,
 }
+
+/// A fast shutdown, an immediate one and the end by force, one after the other, take no longer.
+const LONGEST_STOP: Duration = Duration::from_secs(22);
+/// What is kept of the time for a stop to end it by force.
+const BY_FORCE: Duration = Duration::from_secs(2);
 
 impl EmbeddedPostgres {
     /// Makes the cluster if there is none, ends what is left of an earlier run, starts the server, waits until it
     /// answers (after a crash: until it has recovered), and keeps it running.
     ///
-    /// Not cancel-safe. While it is down later, [`Component::Database`] is degraded.
+    /// Not cancel-safe: cancel the token of `tasks` instead, and what was started is gone again when this answers.
+    /// While it is down later, [`Component::Database`] is degraded.
     pub async fn start(
         children: &Children,
         options: EmbeddedOptions,
@@ -63,11 +72,12 @@ impl EmbeddedPostgres {
         tasks: &Tasks,
     ) -> Result<Self, EmbeddedError> {
         let prepared = run::prepare(children, options, tasks).await?;
-        let child = prepared.launch(tasks.token()).await?;
+        let hurry = CancellationToken::new();
+        let child = prepared.launch(tasks.token(), hurry.clone()).await?;
         let connect = prepared.places.connect_options();
         let version = prepared.binaries.version.clone();
         let supervision = Tasks::new();
-        let supervisor = supervisor::Supervisor::new(prepared, child, health.clone());
+        let supervisor = supervisor::Supervisor::new(prepared, child, health.clone(), hurry.clone());
         let token = supervision.token();
         supervision.spawn::<std::convert::Infallible, _>("postgres", OnFailure::Log, async move {
             supervisor.run(token).await;
@@ -76,7 +86,7 @@ impl EmbeddedPostgres {
         health.clear(Component::Database);
         let socket = connect.get_socket().map(|path| path.display().to_string());
         tracing::info!(version, socket, "embedded postgresql is running");
-        Ok(Self { connect, version, supervision })
+        Ok(Self { connect, version, supervision, hurry })
     }
 
     /// How to connect to it: user and database `revaer`, without a password, through the socket.
@@ -92,9 +102,17 @@ impl EmbeddedPostgres {
     /// A fast shutdown with a final checkpoint; harsher after 10 s, which costs a recovery at the next start.
     /// Connections that are still open are cut.
     pub async fn stop(self) {
-        const LONGEST_STOP: Duration = Duration::from_secs(20);
-        if !self.supervision.shutdown(LONGEST_STOP).await {
-            tracing::error!("embedded postgresql did not stop; the next start ends it");
+        self.stop_within(LONGEST_STOP).await;
+    }
+
+    /// [`EmbeddedPostgres::stop`] in at most `longest`: the polite part is cut short for the end by force.
+    pub async fn stop_within(self, longest: Duration) {
+        if self.supervision.shutdown(longest.saturating_sub(BY_FORCE)).await {
+            return;
+        }
+        self.hurry.cancel();
+        if !self.supervision.shutdown(BY_FORCE).await {
+            tracing::error!("embedded postgresql did not stop; it is told again when this process ends");
         }
     }
 }

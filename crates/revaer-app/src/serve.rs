@@ -18,7 +18,7 @@ use revaer_telemetry::{Health, Metrics, OnFailure, Tasks};
 use revaer_torrent_core::engine::{EngineCommand, TorrentEngine};
 use revaer_torrent_libt::{EngineOptions, LibtEngine};
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
@@ -34,24 +34,50 @@ use crate::{
     records,
     roots::{self, RootGate},
     settings,
+    shutdown::{Drain, Stage},
     signals::Signals,
     volume::Volumes,
 };
 
-/// Deadlines of the stages of a shutdown; together below the 30 s that the server promises.
-const REQUESTS: Duration = Duration::from_secs(3);
-const ORCHESTRATION: Duration = Duration::from_secs(4);
-const ENGINE: Duration = Duration::from_secs(10);
-const LEDGER: Duration = Duration::from_secs(5);
+/// What cutting off the requests that have not finished may take.
+const CUT: Duration = Duration::from_millis(200);
 
-/// Serves until a signal, or until something that it cannot do without has failed.
-pub async fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
+/// Serves until a signal, or until something that it cannot do without has failed. Once it ends, so does the process,
+/// within [`crate::shutdown::LONGEST`], by `failed` where not in order.
+pub async fn serve(options: Options, environment: Environment, failed: u8) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals cannot be received")?;
-    let running = Running::start(&options, &environment).await?;
-    let outcome = running.follow(&mut signals, &options).await;
+    let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), &environment))?;
+    let mut server = Server::new(data_dir);
+    let starting = server.stages.base.token();
+    let mut start = Box::pin(server.start(&options, &environment));
+    let started = tokio::select! {
+        started = &mut start => Some(started),
+        () = signals.stop() => None,
+    };
+    let (outcome, drain) = match started {
+        None => {
+            // What has been started is known to the start alone, so it is told, and not dropped.
+            let drain = Drain::begin(0);
+            signals.exit_on_second();
+            starting.cancel();
+            if let Err(reason) = start.await {
+                info!(reason = format!("{reason:#}"), "the start was broken off");
+            }
+            (Ok(()), drain)
+        }
+        Some(started) => {
+            drop(start);
+            let outcome = match started {
+                Ok(()) => server.follow(&mut signals, &options).await,
+                Err(reason) => Err(reason),
+            };
+            let drain = Drain::begin(if outcome.is_ok() { 0 } else { failed });
+            signals.exit_on_second();
+            (outcome, drain)
+        }
+    };
     info!("draining");
-    signals.exit_on_second();
-    running.drain().await;
+    server.drain(&drain).await;
     outcome
 }
 
@@ -66,41 +92,67 @@ struct Stages {
     base: Tasks,
 }
 
-/// The server while it serves.
-struct Running {
+/// The server, as far as it has been started.
+struct Server {
     stages: Stages,
     data_dir: DataDir,
-    database: Database,
+    /// Kept to the end: what it started ends with it.
+    children: Option<Children>,
+    database: Option<Database>,
+    engine: Option<Arc<dyn TorrentEngine>>,
+    serving: Option<Serving>,
+}
+
+struct Serving {
     config: ConfigService,
-    engine: Arc<dyn TorrentEngine>,
     listeners: Listeners,
 }
 
-impl Running {
-    async fn start(options: &Options, environment: &Environment) -> anyhow::Result<Self> {
+impl Server {
+    fn new(data_dir: DataDir) -> Self {
+        let stages = Stages::default();
+        Self { stages, data_dir, children: None, database: None, engine: None, serving: None }
+    }
+
+    /// Starts everything. Not cancel-safe: cancel the token of the stage `base` instead, and [`Server::drain`] what
+    /// has been started, whatever this has answered.
+    async fn start(&mut self, options: &Options, environment: &Environment) -> anyhow::Result<()> {
         let started_at = Instant::now();
-        let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), environment))?;
-        let (stages, health, metrics) = (Stages::default(), Health::new(), Metrics::new());
+        let (health, metrics) = (Health::new(), Metrics::new());
         let children = Children::start().context("the thread that starts processes cannot be started")?;
-        let database = Database::open(&children, &data_dir, environment, &health, &stages.base).await?;
-        let pool = database.pool().clone();
-        let config = open_settings(&pool, &data_dir, environment, &health).await?;
-        let (catalog, events, ledger, logged) =
-            open_ledger(&pool, database.guard(), &health, &metrics, &stages.base).await?;
+        let children = self.children.insert(children);
+        let base = &self.stages.base;
+        let opened = Database::open(children, &self.data_dir, environment, &health, base).await?;
+        let database = self.database.insert(opened);
+        let (stopping, pool) = (base.token(), database.pool().clone());
+        let reading = async {
+            let config = open_settings(&pool, &self.data_dir, environment, &health).await?;
+            let ledger = open_ledger(&pool, database.guard(), &health, &metrics, base).await?;
+            anyhow::Ok((config, ledger))
+        };
+        let broken_off = || anyhow::anyhow!("the server is to stop");
+        let (config, ledger) = stopping.run_until_cancelled(reading).await.ok_or_else(broken_off)??;
+        let (catalog, events, ledger, logged) = ledger;
         let engine: Arc<dyn TorrentEngine> =
-            LibtEngine::start(EngineOptions { tasks: stages.base.clone(), health: health.clone() })
+            LibtEngine::start(EngineOptions { tasks: base.clone(), health: health.clone() })
                 .context("the engine cannot be started")?;
+        self.engine = Some(Arc::clone(&engine));
         let facts = facts::gather(started_at, database.version(), environment.search_path.as_deref());
         let front = Front { pool, config: config.clone(), catalog, events, ledger, health, metrics };
-        front.start_orchestrator(&stages, &engine, logged);
-        let ports = front.into_ports(Arc::clone(&engine), stages.front.clone(), facts);
-        let listeners = Listeners::open(ports, &config, options.listen, &data_dir).await?;
-        Ok(Self { stages, data_dir, database, config, engine, listeners })
+        front.start_orchestrator(&self.stages, &engine, logged);
+        let ports = front.into_ports(engine, self.stages.front.clone(), facts);
+        let opening = Listeners::open(ports, &config, options.listen, &self.data_dir);
+        let listeners = stopping.run_until_cancelled(opening).await.ok_or_else(broken_off)??;
+        self.serving = Some(Serving { config, listeners });
+        Ok(())
     }
 
     async fn follow(&self, signals: &mut Signals, options: &Options) -> anyhow::Result<()> {
+        let (Some(database), Some(Serving { config, listeners })) = (&self.database, &self.serving) else {
+            anyhow::bail!("the server has not been started");
+        };
         let (front_ended, base_ended) = (self.stages.front.token(), self.stages.base.token());
-        let guard = self.database.guard();
+        let guard = database.guard();
         tokio::select! {
             () = signals.stop() => Ok(()),
             () = front_ended.cancelled() => Err(anyhow::anyhow!("a vital task failed; the log says which")),
@@ -108,37 +160,54 @@ impl Running {
             by = guard.superseded() => {
                 Err(anyhow::anyhow!("{by} has taken over the database; this server has stopped writing"))
             }
-            ended = self.listeners.follow(&self.config, options.listen, &self.data_dir) => ended,
+            ended = listeners.follow(config, options.listen, &self.data_dir) => ended,
         }
     }
 
-    /// The stages of the end, each with its deadline.
-    async fn drain(self) {
+    /// The stages of the end, each with its deadline, for what has been started.
+    async fn drain(self, drain: &Drain) {
         let Stages { front, pipeline, base } = self.stages;
-        self.listeners.stop(REQUESTS).await;
-        // Jobs stop at their next checkpoint, while the orchestrator still stores how they ended.
-        pipeline.token().cancel();
-        if !front.shutdown(ORCHESTRATION).await {
-            warn!("some tasks did not end in time");
-        }
-        if !pipeline.shutdown(ORCHESTRATION).await {
-            warn!("a job did not stop in time; the next start goes on from its journal");
-        }
-        match tokio::time::timeout(ENGINE, self.engine.execute(EngineCommand::Shutdown)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "the engine did not stop in order"),
-            Err(_elapsed) => {
-                warn!("the engine did not stop in time; what it did not save is checked at the next start");
+        if let Some(Serving { listeners, .. }) = self.serving {
+            let within = drain.enter(Stage::Requests);
+            if timeout(within + CUT, listeners.stop(within)).await.is_err() {
+                warn!("some requests could not be cut off");
             }
         }
-        if !base.shutdown(LEDGER).await {
+        // Jobs stop at their next checkpoint, while the orchestrator still stores how they ended.
+        pipeline.token().cancel();
+        if !front.shutdown(drain.enter(Stage::Front)).await {
+            warn!("some tasks did not end in time");
+        }
+        if !pipeline.shutdown(drain.enter(Stage::Pipeline)).await {
+            warn!("a job did not stop in time; the next start goes on from its journal");
+        }
+        if let Some(engine) = self.engine {
+            stop_engine(engine, drain.enter(Stage::Engine)).await;
+        }
+        if !base.shutdown(drain.enter(Stage::Ledger)).await {
             warn!("the ledger did not end in time");
         }
         if let Err(error) = self.data_dir.remove_url() {
             warn!(%error, "the url file was left behind");
         }
-        self.database.close().await;
+        if let Some(database) = self.database {
+            database.close(drain).await;
+        }
+        drain.enter(Stage::Rest);
+        drop(self.children);
     }
+}
+
+async fn stop_engine(engine: Arc<dyn TorrentEngine>, within: Duration) {
+    match timeout(within, engine.execute(EngineCommand::Shutdown)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => warn!(%error, "the engine did not stop in order"),
+        Err(_elapsed) => {
+            warn!("the engine did not stop in time; what it did not save is checked at the next start");
+        }
+    }
+    // Dropping the last of it waits for its threads, and a save may hang with its disk: they end with the process.
+    Box::leak(Box::new(engine));
 }
 
 /// What the requests and the orchestrator share.

@@ -18,6 +18,7 @@ use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{EmbeddedError, places::Places};
 
@@ -25,8 +26,8 @@ const POLITE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ends what is left, and returns the lock for the new server to inherit. Blocks.
-pub(super) fn clear(places: &Places) -> Result<OwnedFd, EmbeddedError> {
+/// Ends what is left, and returns the lock for the new server to inherit. Blocks until then, or until `stopping`.
+pub(super) fn clear(places: &Places, stopping: &CancellationToken) -> Result<OwnedFd, EmbeddedError> {
     let lock = OpenOptions::new()
         .read(true)
         .write(true)
@@ -42,6 +43,9 @@ pub(super) fn clear(places: &Places) -> Result<OwnedFd, EmbeddedError> {
         let free = try_lock(&lock, &places.lock)?;
         if postmaster.is_none() && free {
             break;
+        }
+        if stopping.is_cancelled() {
+            return Err(EmbeddedError::Stopped);
         }
         let waited = begin.elapsed();
         if let Some(pid) = postmaster {

@@ -11,7 +11,7 @@ use super::{
     EmbeddedError, EmbeddedOptions,
     account::RunAs,
     binaries::{self, Binaries},
-    cluster, leftover, logfile,
+    cluster, ending, leftover, logfile,
     places::Places,
     reach, sql,
 };
@@ -41,6 +41,7 @@ pub(super) async fn prepare(
 ) -> Result<Arc<Prepared>, EmbeddedError> {
     let children = children.clone();
     let owned_tasks = tasks.clone();
+    let stopping = tasks.token();
     blocking(tasks, async move || {
         let data_dir =
             options.data_dir.canonicalize().map_err(EmbeddedError::at("resolve", &options.data_dir))?;
@@ -48,7 +49,7 @@ pub(super) async fn prepare(
         let places = Places::new(&data_dir, options.runtime_dir.as_deref(), &run_as)?;
         let major = cluster::major_version(&places.pg)?;
         let binaries = binaries::find(&children, options.search_path.as_deref(), &places.pg, major).await?;
-        let lock = leftover::clear(&places)?;
+        let lock = leftover::clear(&places, &stopping)?;
         if major.is_none() {
             cluster::create(&children, &binaries, &places, &run_as, lock).await?;
         } else {
@@ -65,14 +66,15 @@ impl Prepared {
     }
 
     /// Starts the server and waits until the database `revaer` can be used. Ends what is left of an earlier run
-    /// first. When `stopping` is cancelled meanwhile, the server is sent away again.
+    /// first. When it cannot be used, or `stopping` is cancelled meanwhile, it is gone again before this answers.
     pub(super) async fn launch(
         self: &Arc<Self>,
         stopping: CancellationToken,
+        hurry: CancellationToken,
     ) -> Result<Child, EmbeddedError> {
         let this = Arc::clone(self);
         blocking(&self.tasks, async move || {
-            let lock = leftover::clear(&this.places)?;
+            let lock = leftover::clear(&this.places, &stopping)?;
             cluster::write_access(&this.places, &this.run_as)?;
             let log = &this.places.log;
             let (file, begin) = logfile::open(log).map_err(EmbeddedError::at("open", log))?;
@@ -83,21 +85,33 @@ impl Prepared {
                 .stdout(Output::File(copy))
                 .stderr(Output::File(file));
             let mut child = this.children.spawn(spec).await.map_err(EmbeddedError::spawn)?;
-            let mut conn = this.first_connection(&mut child, begin, &stopping).await?;
-            let made = sql::database_ensure(&mut conn).await;
-            drop(conn.close().await);
-            made.map_err(|source| EmbeddedError::CreateDatabase { source })?;
-            Ok(child)
+            match this.make_usable(&mut child, begin, &stopping).await {
+                Ok(()) => Ok(child),
+                Err(error) => {
+                    ending::end(&mut child, &hurry).await;
+                    Err(error)
+                }
+            }
         })
         .await
     }
 
-    async fn first_connection(
+    async fn make_usable(
         &self,
         child: &mut Child,
         begin: u64,
         stopping: &CancellationToken,
-    ) -> Result<PgConnection, EmbeddedError> {
+    ) -> Result<(), EmbeddedError> {
+        let first = async {
+            let mut conn = self.first_connection(child, begin).await?;
+            let made = sql::database_ensure(&mut conn).await;
+            drop(conn.close().await);
+            made.map_err(|source| EmbeddedError::CreateDatabase { source })
+        };
+        stopping.run_until_cancelled(first).await.unwrap_or(Err(EmbeddedError::Stopped))
+    }
+
+    async fn first_connection(&self, child: &mut Child, begin: u64) -> Result<PgConnection, EmbeddedError> {
         let options = self.places.connect_options().database("postgres");
         let started = Instant::now();
         loop {
@@ -106,7 +120,6 @@ impl Prepared {
             }
             match options.connect().await {
                 Ok(conn) => return Ok(conn),
-                Err(_) if stopping.is_cancelled() => return Err(EmbeddedError::Stopped),
                 Err(source) => {
                     let waited = started.elapsed();
                     if !may_come(&source) || waited > LONGEST_START {

@@ -1,32 +1,41 @@
 //! Keeps the server running, and sends it away at the end.
 
-use std::{process::ExitStatus, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use revaer_telemetry::{Backoff, Component, Health};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{EmbeddedError, logfile, run::Prepared};
-use crate::child::{Child, Signal};
+use super::{
+    EmbeddedError,
+    ending::{self, describe},
+    logfile,
+    run::Prepared,
+};
+use crate::child::Child;
 
 /// A server that ran this long had recovered: its next end is a new trouble, not the same.
 const STABLE: Duration = Duration::from_secs(30);
 const LOG_CHECK: Duration = Duration::from_mins(1);
-/// What each way of asking to stop is given; see `pg_ctl(1)`: fast, immediate.
-const FAST: Duration = Duration::from_secs(10);
-const IMMEDIATE: Duration = Duration::from_secs(5);
 
 pub(super) struct Supervisor {
     prepared: Arc<Prepared>,
     child: Child,
     health: Health,
     backoff: Backoff,
+    /// Cancelled when a stop has no time left.
+    hurry: CancellationToken,
 }
 
 impl Supervisor {
-    pub(super) fn new(prepared: Arc<Prepared>, child: Child, health: Health) -> Self {
+    pub(super) fn new(
+        prepared: Arc<Prepared>,
+        child: Child,
+        health: Health,
+        hurry: CancellationToken,
+    ) -> Self {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-        Self { prepared, child, health, backoff }
+        Self { prepared, child, health, backoff, hurry }
     }
 
     /// Runs until `stopping` is cancelled and the server has stopped.
@@ -34,7 +43,7 @@ impl Supervisor {
         loop {
             let started = Instant::now();
             let Some(ended) = self.watch(&stopping).await else {
-                return self.stop().await;
+                return ending::end(&mut self.child, &self.hurry).await;
             };
             if started.elapsed() > STABLE {
                 self.backoff.reset();
@@ -63,25 +72,11 @@ impl Supervisor {
         loop {
             let pause = self.backoff.advance();
             stopping.run_until_cancelled(tokio::time::sleep(pause)).await?;
-            match self.prepared.launch(stopping.clone()).await {
+            match self.prepared.launch(stopping.clone(), self.hurry.clone()).await {
                 Ok(child) => return Some(child),
                 Err(_) if stopping.is_cancelled() => return None,
                 Err(error) => self.report(&explain(&error)),
             }
-        }
-    }
-
-    async fn stop(&mut self) {
-        for (signal, patience) in [(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE), (Signal::KILL, IMMEDIATE)]
-        {
-            if let Err(error) = self.child.kill_group(signal) {
-                tracing::warn!(%error, "can not signal embedded postgresql");
-            }
-            if let Ok(ended) = timeout(patience, self.child.wait()).await {
-                tracing::info!(status = describe(ended), "embedded postgresql stopped");
-                return;
-            }
-            tracing::warn!(?signal, "embedded postgresql did not stop in time");
         }
     }
 
@@ -97,10 +92,6 @@ impl Supervisor {
         tracing::error!(reason, "database down");
         self.health.degrade(Component::Database, reason);
     }
-}
-
-fn describe(ended: std::io::Result<ExitStatus>) -> String {
-    ended.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
 fn explain(error: &EmbeddedError) -> String {
