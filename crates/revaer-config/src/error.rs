@@ -64,7 +64,11 @@ pub enum AuthError {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The document is wrong; every fault of it is listed.
-    #[error("the settings document has {} fault(s); the first at {}", faults.len(), faults.first().map_or("", |fault| &fault.pointer))]
+    #[error(
+        "the settings document has {}; the first is at {}",
+        counted(faults.len()),
+        faults.first().map_or("", |fault| if fault.pointer.is_empty() { "its root" } else { &fault.pointer })
+    )]
     Invalid {
         /// In the order of the document.
         faults: Vec<Fault>,
@@ -153,6 +157,11 @@ impl ConfigError {
     }
 }
 
+/// `1 fault`, `2 faults`.
+fn counted(faults: usize) -> String {
+    if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") }
+}
+
 impl From<sqlx::Error> for ConfigError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {
@@ -180,5 +189,18 @@ impl From<sqlx::Error> for ConfigError {
             }
             (_, None) => Self::Failed(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_counted_in_words_that_agree() {
+        let one = ConfigError::invalid(vec![Fault::new("/a", "no")]);
+        assert_eq!(one.to_string(), "the settings document has 1 fault; the first is at /a");
+        let two = ConfigError::invalid(vec![Fault::new("", "no"), Fault::new("/b", "no")]);
+        assert_eq!(two.to_string(), "the settings document has 2 faults; the first is at its root");
     }
 }
