@@ -4,7 +4,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use axum::Router;
 use revaer_api::{Ports, Server, ServerHandle};
 use revaer_config::{ConfigService, ConfigSnapshot};
@@ -115,7 +114,7 @@ impl Listeners {
         snapshot: &ConfigSnapshot,
         data_dir: &DataDir,
     ) -> anyhow::Result<Open> {
-        let listener = Server::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
+        let listener = Server::bind(wanted).await?;
         let handle = Server::serve(listener, self.router.clone(), &self.tasks);
         let url = format!("http://{}", handle.local_addr());
         data_dir.write_url(&url)?;

@@ -27,13 +27,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr}; see what else uses it, or choose another address with --listen")]
+#[error("cannot listen on {addr}: {}; {}", plain(reason), remedy(reason))]
 pub struct BindError {
     /// The address.
     pub addr: SocketAddr,
-    /// The system's reason.
-    #[source]
-    pub source: io::Error,
+    /// The system's reason. It stands in the message, before what to do, and is no source for that reason.
+    pub reason: io::Error,
+}
+
+/// The system's words, without "(os error N)".
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
+}
+
+/// What to do about it.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "see what else uses it, or choose another address with --listen",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this host has that address; choose another one with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the server's user may not use that port; choose one from 1024 on with --listen"
+        }
+        _ => "choose another address with --listen",
+    }
 }
 
 /// A bound socket that nobody serves yet.
@@ -57,7 +76,7 @@ pub struct Server;
 impl Server {
     /// Takes an address. Clients can connect from here on; they are served from [`Server::serve`] on.
     pub async fn bind(addr: SocketAddr) -> Result<Listener, BindError> {
-        let failed = |source| BindError { addr, source };
+        let failed = |reason| BindError { addr, reason };
         let socket = TcpListener::bind(addr).await.map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
         Ok(Listener { socket, local_addr })
