@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::http::faults::Faults;
 
+/// Entries of one list that are judged: one that is far too long is refused for that, and not looked through.
+const MOST_JUDGED: usize = 1024;
 /// Numbers on the wire are exact up to here.
 const MOST: u64 = (1 << 53) - 1;
 
@@ -20,7 +22,7 @@ impl<'a, 'f> Members<'a, 'f> {
     pub(crate) fn new(object: &'a Map<String, Value>, known: &[&str], faults: &'f mut Faults) -> Self {
         for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
             let known = known.join(", ");
-            faults.add(pointer(name), format!("there is no such member; there are {known}"));
+            faults.add(pointer(name), format!("there is no such member; known members: {known}"));
         }
         Self { object, faults }
     }
@@ -87,10 +89,9 @@ impl<'a, 'f> Members<'a, 'f> {
         };
         if entries.len() > most {
             self.fault(name, format!("has {} entries; at most {most} are taken", entries.len()));
-            return Vec::new();
         }
-        let mut taken: Vec<String> = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
+        let mut taken: Vec<String> = Vec::with_capacity(entries.len().min(most));
+        for (index, entry) in entries.iter().take(MOST_JUDGED).enumerate() {
             let checked = match entry.as_str() {
                 Some(text) => check(text).map(|()| text),
                 None => Err("must be a string".to_owned()),

@@ -24,7 +24,7 @@ impl Query {
         let mut query = Self { pairs: Vec::with_capacity(pairs.len()), faults: Vec::new() };
         for (name, value) in pairs {
             if !known.contains(&name.as_str()) {
-                query.fault(&name, format!("there is no such parameter; there are {}", listed(known)));
+                query.fault(&name, format!("there is no such parameter; {}", listed(known)));
             } else if query.get(&name).is_some() {
                 query.fault(&name, "is given more than once; separate values with commas");
             } else {
@@ -77,16 +77,25 @@ impl Query {
         T: FromStr + PartialEq,
         T::Err: std::fmt::Display,
     {
+        self.list(name, str::parse)
+    }
+
+    /// A comma-separated list of what `read` takes; equal values are taken once.
+    pub(crate) fn list<T: PartialEq, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
         let Some(text) = self.text(name) else { return Vec::new() };
-        let mut words = Vec::new();
+        let mut values = Vec::new();
         for word in self.split(name, &text) {
-            match word.parse::<T>() {
-                Ok(word) if words.contains(&word) => {}
-                Ok(word) => words.push(word),
+            match read(word) {
+                Ok(value) if values.contains(&value) => {}
+                Ok(value) => values.push(value),
                 Err(error) => self.fault(name, error.to_string()),
             }
         }
-        words
+        values
     }
 
     /// A comma-separated list of fragments, lower case, in one fixed order; empty ones are passed over.
@@ -122,7 +131,11 @@ impl Query {
 }
 
 fn listed(known: &[&str]) -> String {
-    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    if known.is_empty() {
+        "this path takes none".to_owned()
+    } else {
+        format!("known parameters: {}", known.join(", "))
+    }
 }
 
 #[cfg(test)]

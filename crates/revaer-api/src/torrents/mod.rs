@@ -19,10 +19,15 @@ use uuid::Uuid;
 
 use crate::http::problem::Reject;
 
+/// What an id has to be, wherever it stands.
+pub(crate) const ID_RULE: &str = "must be the UUID of a torrent, such as GET /v1/torrents lists";
+
+/// The id that `text` is.
+pub(crate) fn parse_id(text: &str) -> Option<TorrentId> {
+    Uuid::try_parse(text).ok().and_then(TorrentId::new)
+}
+
 /// The id in a path.
 fn path_id(text: &str) -> Result<TorrentId, Reject> {
-    Uuid::try_parse(text).ok().and_then(TorrentId::new).ok_or_else(|| {
-        Reject::bad_request("correct the id in the path")
-            .param("/path/id", "must be the UUID of a torrent, such as GET /v1/torrents lists")
-    })
+    parse_id(text).ok_or_else(|| Reject::bad_request("correct the id in the path").param("/path/id", ID_RULE))
 }

@@ -101,6 +101,16 @@ async fn every_fault_is_named_at_once() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_too_long_hides_no_fault_in_it() {
+    let (_fixture, client) = Fixture::active().await;
+    let mut globs: Vec<String> = (0..65).map(|number| format!("{number}.mkv")).collect();
+    globs.push("x".repeat(513));
+    let body = json!({"magnet": magnet(1), "include": globs});
+    let refused = client.post(PATH, &body).await.problem(422, "validation-failed");
+    assert_eq!(pointers(&refused), ["/include", "/include/65"]);
+}
+
+#[tokio::test]
 async fn a_torrent_that_is_none_is_told_with_the_reason() {
     let (fixture, client) = Fixture::active().await;
     for link in ["", "http://x", "magnet:?dn=x", &format!("magnet:?xt=urn:btih:{}", "0".repeat(8200))] {

@@ -54,6 +54,9 @@ async fn actions_are_durable_before_their_answer_and_idempotent() {
     client.post(&action, &json!({"type": "resume"})).await.expect(202);
     let limited = client.post(&action, &json!({"type": "rate", "download_bps": 5, "upload_bps": 0})).await;
     assert_eq!(limited.expect(202)["rate_limit"], json!({"download_bps": 5, "upload_bps": 0}));
+    // Both members absent: both keep their values.
+    let kept = client.post(&action, &json!({"type": "rate"})).await.expect(202);
+    assert_eq!(kept["rate_limit"], json!({"download_bps": 5, "upload_bps": 0}));
     let lifted = client.post(&action, &json!({"type": "rate", "download_bps": null})).await.expect(202);
     assert_eq!(lifted["rate_limit"], json!({"upload_bps": 0}));
     let removed = client.post(&action, &json!({"type": "remove", "delete_data": true})).await;
@@ -70,6 +73,9 @@ async fn an_action_that_there_is_not_is_told_with_those_there_are() {
     let refused = answer.problem(422, "validation-failed");
     assert_eq!(pointers(&refused), ["/type"]);
     assert!(refused.text.contains("pause, resume, remove, rate"), "{}", refused.text);
+    let answer = client.post(&format!("{path}/action"), &json!({"type": "pause", "hard": true})).await;
+    let refused = answer.problem(422, "validation-failed");
+    assert!(refused.text.contains("there is no such member; known members: type"), "{}", refused.text);
 }
 
 #[tokio::test]
