@@ -3,11 +3,10 @@
 use axum::http::{HeaderMap, Uri};
 use revaer_api_models::{EventKind, StateKind};
 use revaer_events::EventFilter;
-use revaer_torrent_core::TorrentId;
 
 use crate::{
-    http::{problem::Reject, query::Query},
-    torrents::wire::core_state_kind,
+    http::{problem::Reject, query::Query, sole},
+    torrents::{ID_RULE, parse_id, wire::core_state_kind},
 };
 
 /// Where a subscriber begins, and what it wants.
@@ -22,7 +21,7 @@ impl Asked {
     pub(crate) fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Reject> {
         let mut query = Query::new(uri, &["torrent", "event", "state"])?;
         let filter = EventFilter {
-            torrents: query.words::<TorrentId>("torrent"),
+            torrents: query.list("torrent", |id| parse_id(id).ok_or(ID_RULE)),
             kinds: query.words::<EventKind>("event").into_iter().map(EventKind::as_str).collect(),
             states: query.words::<StateKind>("state").into_iter().map(core_state_kind).collect(),
         };
@@ -33,7 +32,7 @@ impl Asked {
 
 /// An empty header is what a browser sends that has seen no event yet.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Reject> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let Some(value) = sole::header(headers, "last-event-id")? else { return Ok(None) };
     let text = value.to_str().unwrap_or("?").trim();
     if text.is_empty() {
         return Ok(None);
@@ -65,6 +64,15 @@ mod tests {
         assert_eq!(asked.filter.states, [revaer_torrent_core::StateKind::Failed]);
         assert_eq!(asked.after, Some(12));
         assert_eq!(read("", Some("")).unwrap().after, None);
+    }
+
+    #[test]
+    fn a_bad_id_is_told_as_in_a_path() {
+        for id in ["foo", "00000000-0000-0000-0000-000000000000"] {
+            let uri = format!("/v1/events?torrent={id}").parse().unwrap();
+            let refused = Asked::read(&uri, &HeaderMap::new()).unwrap_err();
+            assert_eq!(refused.problem().invalid_params[0].message, ID_RULE, "{id}");
+        }
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    fn refused(reject: Reject) -> Self {
+    /// The handler does not run.
+    pub(crate) fn refused(reject: Reject) -> Self {
         Self { allowance: None, refusal: Some(reject) }
     }
 }

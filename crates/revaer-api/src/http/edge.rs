@@ -17,7 +17,8 @@ use tracing::Instrument as _;
 
 use crate::{
     http::{
-        access,
+        access::{self, Admission},
+        host,
         identity::{Identity, traceparent},
         problem::{self, Reject},
     },
@@ -46,7 +47,10 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     );
     request.extensions_mut().insert(identity.clone());
     async {
-        let admission = access::admit(&app, &mut request).await;
+        let admission = match host::judge(request.version(), request.headers()) {
+            Ok(()) => access::admit(&app, &mut request).await,
+            Err(reject) => Admission::refused(reject),
+        };
         let response = match admission.refusal {
             Some(reject) => reject.into_response(),
             None => answer(request, next).await,

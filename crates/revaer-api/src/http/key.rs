@@ -4,7 +4,10 @@ use axum::http::{HeaderMap, header};
 use revaer_api_models::{API_KEY_HEADER, ApiKeyToken, ProblemKind};
 use revaer_config::{ApiKeyInfo, AuthError, ConfigSnapshot};
 
-use crate::{http::problem::Reject, ports::App};
+use crate::{
+    http::{problem::Reject, sole},
+    ports::App,
+};
 
 /// Who a request comes from. An extension of every request that needed a key.
 #[derive(Debug, Clone)]
@@ -42,7 +45,8 @@ pub(crate) async fn identify(
 
 /// The key that the headers carry.
 fn find(headers: &HeaderMap) -> Result<ApiKeyToken, Reject> {
-    let given = match (headers.get(API_KEY_HEADER), headers.get(header::AUTHORIZATION)) {
+    let own = sole::header(headers, API_KEY_HEADER)?;
+    let given = match (own, sole::header(headers, header::AUTHORIZATION.as_str())?) {
         (Some(value), _) => value.to_str().ok(),
         (None, Some(value)) => value.to_str().ok().and_then(bearer),
         (None, None) => {
@@ -76,6 +80,18 @@ mod tests {
         let map: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         assert_eq!(find(&map).ok().as_ref().map(ApiKeyToken::key_id), key_id, "{headers:?}");
+    }
+
+    #[test]
+    fn two_keys_are_refused_whichever_comes_first() {
+        for name in ["x-revaer-api-key", "authorization"] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, "Bearer a:s".parse().unwrap());
+            headers.append(name, "Bearer b:s".parse().unwrap());
+            let refused = find(&headers).unwrap_err();
+            assert_eq!(refused.problem().status, 400);
+            assert_eq!(refused.problem().invalid_params[0].pointer, format!("/header/{name}"));
+        }
     }
 
     #[test]

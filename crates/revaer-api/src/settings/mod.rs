@@ -15,7 +15,7 @@ use revaer_config::{ChangeContext, ConfigSnapshot};
 use serde_json::Value;
 
 use crate::{
-    http::{body, detached, identity::Identity, key::Caller, problem::Reject, query::Query},
+    http::{body, detached, identity::Identity, key::Caller, problem::Reject, query::Query, sole},
     ports::App,
 };
 
@@ -95,7 +95,7 @@ fn revision_headers(headers: &mut HeaderMap, snapshot: &ConfigSnapshot) {
 
 /// The revision of `If-Match: "<revision>"`; `*` and an absent header ask for nothing.
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Reject> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = sole::header(headers, "if-match")? else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);

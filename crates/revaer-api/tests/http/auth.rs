@@ -36,6 +36,13 @@ async fn a_wrong_key_is_not_told_from_an_unknown_one() {
 }
 
 #[tokio::test]
+async fn a_second_key_is_refused_and_not_passed_over() {
+    let (_fixture, client) = Fixture::active().await;
+    let refused = client.send("GET", "/v1/torrents", &[("x-revaer-api-key", "b:s")], b"").await;
+    assert_eq!(pointers(&refused.problem(400, "bad-request")), ["/header/x-revaer-api-key"]);
+}
+
+#[tokio::test]
 async fn what_can_be_observed_is_protected_where_that_is_set() {
     let (fixture, client) = Fixture::active().await;
     let paths = ["/metrics", "/health/full", "/.well-known/revaer.json"];

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Fixture, client::Answer};
+use crate::support::{Fixture, client::Answer, pointers};
 
 #[tokio::test]
 async fn what_the_parser_refuses_is_a_problem_too() {
@@ -26,6 +26,26 @@ async fn what_the_parser_refuses_is_a_problem_too() {
     client.raw(many.as_bytes()).await.problem(431, "headers-too-large");
     let fits = "x".repeat(15 * 1024);
     client.send("GET", "/health", &[("x-padding", &fits)], b"").await.expect(200);
+}
+
+#[tokio::test]
+async fn http_1_1_without_one_host_is_refused() {
+    let fixture = Fixture::new().await;
+    let client = fixture.client();
+    for (head, status) in [
+        ("GET /health HTTP/1.1\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET http://a/health HTTP/1.1\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost:\r\n", 200),
+        ("GET /health HTTP/1.1\r\nhost: a\r\n", 200),
+        ("GET /health HTTP/1.0\r\n", 200),
+    ] {
+        let answer = client.raw(format!("{head}connection: close\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.status, status, "{head:?}: {}", answer.text);
+        if status == 400 {
+            assert_eq!(pointers(&answer.problem(400, "bad-request")), ["/header/host"]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -63,7 +83,11 @@ async fn an_address_that_is_taken_is_named() {
     let taken = fixture.server.local_addr();
     let error = Server::bind(taken).await.unwrap_err();
     assert_eq!(error.addr, taken);
-    assert!(error.to_string().contains(&taken.to_string()));
+    let expected = format!(
+        "cannot listen on {taken}: address already in use; see what else uses it, or choose another address with --listen"
+    );
+    assert_eq!(error.to_string(), expected);
+    assert!(std::error::Error::source(&error).is_none(), "the reason would be told twice");
     // The same surface can be served at a second address while the first one still runs.
     let other = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let other = Server::serve(other, router(fixture.ports.clone()), &fixture.ports.tasks);
