@@ -5,16 +5,17 @@ use std::time::Duration;
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models::{SETUP_TOKEN_HEADER, SetupStarted};
-use revaer_config::{ChangeContext, ConfigError, TokenFault};
+use revaer_config::{ChangeContext, ConfigError, ConfigService, TokenFault};
 use serde_json::Value;
 
 use crate::{
     http::{
         body, detached, faults::Faults, identity::Identity, members::Members, problem::Reject, query::Query,
+        sole,
     },
     ports::App,
     settings::error,
@@ -67,7 +68,8 @@ pub(crate) async fn complete(
     request: Request,
 ) -> Result<Response, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
-    let token = token(request.headers()).map_err(|fault| error::reject(&ConfigError::Token(fault)))?;
+    let token = token(sole::header(request.headers(), SETUP_TOKEN_HEADER)?)
+        .map_err(|fault| error::reject(&ConfigError::Token(fault)))?;
     let document = body::json(request, body::JSON_LIMIT).await?;
     let context = context("setup", &identity);
     let config = app.config.clone();
@@ -91,8 +93,8 @@ fn secret(mut response: Response) -> Response {
     response
 }
 
-fn token(headers: &HeaderMap) -> Result<String, TokenFault> {
-    let value = headers.get(SETUP_TOKEN_HEADER).ok_or(TokenFault::Missing)?;
+fn token(given: Option<&HeaderValue>) -> Result<String, TokenFault> {
+    let value = given.ok_or(TokenFault::Missing)?;
     value.to_str().map(ToOwned::to_owned).map_err(|_| TokenFault::Unknown)
 }
 
@@ -106,9 +108,13 @@ fn read_start(document: &Value) -> Result<(String, Duration), Reject> {
         }
         _ => faults.add("", "must be an object"),
     }
-    faults.into_result()?;
     let issued_by = read.0.unwrap_or(ISSUED_BY).to_owned();
-    Ok((issued_by, Duration::from_secs(read.1.unwrap_or(LIFETIME_SECONDS))))
+    let ttl = Duration::from_secs(read.1.unwrap_or(LIFETIME_SECONDS));
+    for fault in ConfigService::setup_start_faults(&issued_by, ttl) {
+        faults.add(fault.pointer, fault.message);
+    }
+    faults.into_result()?;
+    Ok((issued_by, ttl))
 }
 
 #[cfg(test)]
@@ -127,10 +133,15 @@ mod tests {
 
     #[test]
     fn every_fault_is_named() {
-        let refused = read_start(&json!({"issued_by": 1, "ttl_seconds": "x", "more": true})).unwrap_err();
-        let pointers: Vec<_> =
-            refused.problem().invalid_params.iter().map(|one| one.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/more", "/issued_by", "/ttl_seconds"]);
+        for body in [
+            json!({"issued_by": 1, "ttl_seconds": "x", "more": true}),
+            json!({"issued_by": "", "ttl_seconds": 0, "more": true}),
+        ] {
+            let refused = read_start(&body).unwrap_err();
+            let pointers: Vec<_> =
+                refused.problem().invalid_params.iter().map(|one| one.pointer.as_str()).collect();
+            assert_eq!(pointers, ["/more", "/issued_by", "/ttl_seconds"]);
+        }
         assert_eq!(read_start(&json!([])).unwrap_err().problem().status, 422);
     }
 }

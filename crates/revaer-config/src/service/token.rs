@@ -36,7 +36,10 @@ impl ConfigService {
         ttl: Duration,
         context: ChangeContext,
     ) -> Result<IssuedToken, ConfigError> {
-        check_start(issued_by, ttl)?;
+        let faults = Self::setup_start_faults(issued_by, ttl);
+        if !faults.is_empty() {
+            return Err(ConfigError::invalid(faults));
+        }
         let token = SetupToken::generate()?;
         let secret = token.secret.clone();
         let token_hash = self.hash(move || password::hash(&secret)).await?;
@@ -59,6 +62,18 @@ impl ConfigService {
         };
         tracing::info!(event = "setup_token.issued", issued_by, %expires_at, "setup token issued");
         Ok(IssuedToken { token: token.reveal(), expires_at })
+    }
+
+    /// What is wrong with the request for a token, each where the request's body says it.
+    pub fn setup_start_faults(issued_by: &str, ttl: Duration) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let Err(rule) = crate::shape::label(issued_by) {
+            faults.push(Fault::new("/issued_by", rule));
+        }
+        if !LIFETIME.contains(&ttl.as_secs()) {
+            faults.push(Fault::new("/ttl_seconds", "must be an integer from 1 to 86400"));
+        }
+        faults
     }
 
     /// The id of a live token.
@@ -120,15 +135,4 @@ impl ConfigService {
         }
         due
     }
-}
-
-fn check_start(issued_by: &str, ttl: Duration) -> Result<(), ConfigError> {
-    let mut faults = Vec::new();
-    if let Err(rule) = crate::shape::label(issued_by) {
-        faults.push(Fault::new("/issued_by", rule));
-    }
-    if !LIFETIME.contains(&ttl.as_secs()) {
-        faults.push(Fault::new("/ttl_seconds", "must be an integer from 1 to 86400"));
-    }
-    if faults.is_empty() { Ok(()) } else { Err(ConfigError::invalid(faults)) }
 }
