@@ -13,7 +13,7 @@ use revaer_api_models::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{environment::Traceparent, error::CliError, values::ApiUrl};
+use crate::{environment::Traceparent, error::CliError, next_step::in_commands, values::ApiUrl};
 
 /// No answer is longer: a torrent with a million files fits.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -161,6 +161,10 @@ impl Client {
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(mut problem) if is_problem => {
                 problem.status = status.as_u16();
+                problem.detail = problem.detail.as_deref().map(in_commands);
+                for param in &mut problem.invalid_params {
+                    param.message = in_commands(&param.message);
+                }
                 Err(CliError::Problem(Box::new(problem)))
             }
             _ => Err(self.not_understood(format!("it answers {status} without a problem document"))),

@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod json_file;
 mod key_file;
+mod next_step;
 mod resume_file;
 mod screen;
 mod secret;

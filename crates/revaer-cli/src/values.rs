@@ -3,6 +3,21 @@
 use std::{fmt, str::FromStr};
 
 use revaer_api_models::LimitChange;
+use uuid::Uuid;
+
+/// For the parser: the id of a torrent that is there.
+pub(crate) fn torrent_id(text: &str) -> Result<Uuid, String> {
+    parse_id(text).ok_or_else(|| "must be the UUID of a torrent, such as `revaer ls` lists".to_owned())
+}
+
+/// For the parser: the id that a torrent is to get.
+pub(crate) fn new_torrent_id(text: &str) -> Result<Uuid, String> {
+    parse_id(text).ok_or_else(|| "must be a UUID, and not the nil one".to_owned())
+}
+
+fn parse_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|id| !id.is_nil())
+}
 
 /// The server's base address: `http` or `https`, without credentials, query or trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +168,14 @@ mod tests {
         assert_eq!(Limit::change(None), LimitChange::Keep);
         assert!("fast".parse::<Limit>().is_err());
         assert!("-1".parse::<Limit>().is_err());
+    }
+
+    #[test]
+    fn an_id_is_any_uuid_but_nil() {
+        assert!(torrent_id("01980000-0000-7000-8000-000000000009").is_ok());
+        for text in ["nope", "", "00000000-0000-0000-0000-000000000000"] {
+            assert!(torrent_id(text).is_err() && new_torrent_id(text).is_err(), "{text}");
+        }
     }
 
     #[test]

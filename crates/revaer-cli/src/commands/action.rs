@@ -5,7 +5,12 @@ use reqwest::Method;
 use revaer_api_models::{Action, TorrentSummary};
 use uuid::Uuid;
 
-use crate::{client::Auth, context::Context, error::CliError, values::Limit};
+use crate::{
+    client::Auth,
+    context::Context,
+    error::CliError,
+    values::{Limit, torrent_id},
+};
 
 /// What to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +31,7 @@ enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct ActionArgs {
     /// The torrent
+    #[arg(value_parser = torrent_id)]
     id: Uuid,
     /// What to ask
     #[arg(value_enum)]
@@ -53,8 +59,14 @@ impl ActionArgs {
             return wrong("--delete-data and --delete-library go with remove only");
         }
         let limits = self.download.is_some() || self.upload.is_some();
-        if limits != (self.verb == Verb::Rate) {
-            return wrong("--download and --upload go with rate, which needs at least one of them");
+        if limits && self.verb != Verb::Rate {
+            return wrong("--download and --upload go with rate only");
+        }
+        if self.verb == Verb::Rate && !limits {
+            return wrong(
+                "rate changes nothing without --download or --upload; give at least one, in bytes per second, \
+                 or none to lift that limit",
+            );
         }
         Ok(match self.verb {
             Verb::Pause => Action::Pause {},

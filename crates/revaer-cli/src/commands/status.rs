@@ -13,6 +13,7 @@ use crate::{
     screen::Screen,
     table::{Cell, Table},
     text::{limit, percent, percent_of, printable, rate, size, span, state_color},
+    values::torrent_id,
 };
 
 /// More files than this are counted, not listed; `--output json` has them all.
@@ -22,6 +23,7 @@ const MAX_FILES: usize = 200;
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The torrent
+    #[arg(value_parser = torrent_id)]
     pub(super) id: Uuid,
     /// Show progress until the torrent has arrived, then its details
     ///

@@ -17,13 +17,14 @@ use crate::{
     resume_file::ResumeFile,
     screen::{Screen, flush, write},
     stream::{Signal, Subscription},
+    values::torrent_id,
 };
 
 /// Flags of `tail`.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
     /// Only events of these torrents (and of the server itself)
-    #[arg(long, value_name = "UUID,…", value_delimiter = ',')]
+    #[arg(long, value_name = "UUID,…", value_delimiter = ',', value_parser = torrent_id)]
     torrent: Vec<Uuid>,
     /// Only events of these kinds
     #[arg(long, value_name = "KIND,…", value_delimiter = ',')]

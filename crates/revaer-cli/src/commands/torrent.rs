@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     error::CliError,
     text::printable,
-    values::{Limit, split_globs, split_urls},
+    values::{Limit, new_torrent_id, split_globs, split_urls, torrent_id},
 };
 
 /// The server takes no longer `.torrent`.
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     /// Forget a torrent; its data stays (`action <id> remove --delete-data` deletes it)
     Remove {
         /// The torrent
+        #[arg(value_parser = torrent_id)]
         id: Uuid,
     },
 }
@@ -55,7 +56,7 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     name: Option<String>,
     /// Id to give it; else a new one
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", value_parser = new_torrent_id)]
     id: Option<Uuid>,
     /// Labels
     #[arg(long, value_name = "TAG,…", value_delimiter = ',')]
@@ -122,7 +123,15 @@ impl AddArgs {
 }
 
 fn read_torrent(path: &Path) -> Result<Vec<u8>, CliError> {
-    let file = File::open(path).map_err(CliError::file("read", path))?;
+    let file = File::open(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            return CliError::Input(format!(
+                "there is no file {}; name a .torrent, or a magnet link, which begins with magnet:?",
+                path.display()
+            ));
+        }
+        CliError::file("read", path)(error)
+    })?;
     let mut bytes = Vec::new();
     file.take(MAX_TORRENT_BYTES + 1).read_to_end(&mut bytes).map_err(CliError::file("read", path))?;
     let length = bytes.len() as u64;

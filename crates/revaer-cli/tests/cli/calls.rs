@@ -49,6 +49,45 @@ async fn a_problem_is_told_with_every_fault_and_what_else_it_says() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_to_do_is_told_as_a_command() {
+    let server = Server::start(|_, _| {
+        problem(&json!({
+            "type": "https://revaer.dev/problems/not-found", "title": "resource not found", "status": 404,
+            "detail": "there is no torrent 7; GET /v1/torrents lists those there are",
+            "invalid_params": [{"pointer": "/path/id", "message": "such as GET /v1/torrents lists"}],
+        }))
+    })
+    .await;
+    let ran = run(&server.url, &["status", ID]).await;
+    assert_eq!(
+        ran.stderr,
+        "error: resource not found: there is no torrent 7; `revaer ls` lists those there are\n  \
+         /path/id: such as `revaer ls` lists\n"
+    );
+}
+
+#[tokio::test]
+async fn what_is_typed_wrong_is_told_with_what_would_be_right() {
+    let url = nowhere().await;
+    let id = "must be the UUID of a torrent, such as `revaer ls` lists";
+    for (args, told) in [
+        (&["status", "nope"][..], id),
+        (&["action", "nope", "pause"], id),
+        (&["torrent", "remove", "nope"], id),
+        (&["tail", "--torrent", "nope"], id),
+        (&["torrent", "add", "x", "--id", "nope"], "must be a UUID, and not the nil one"),
+        (&["torrent", "add", "notamagnet"], "or a magnet link, which begins with magnet:?"),
+        (&["action", ID, "rate"], "rate changes nothing without --download or --upload"),
+        (&["action", ID, "pause", "--upload", "1"], "--download and --upload go with rate only"),
+    ] {
+        let ran = run(&url, args).await;
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("invalid character"), "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let url = nowhere().await;
     let ran = run(&url, &["ls"]).await;
