@@ -38,7 +38,7 @@ impl Attempt<'_> {
         let root = self.source.at(self.content.root.clone());
         if root.try_metadata()?.is_none() {
             return Err(FsError::unavailable(format!(
-                "the content {} is not there; mount its volume, or recheck the torrent",
+                "the content {} is not there; mount its volume, or, where it was deleted, remove the torrent and add it again",
                 root.path().display()
             )));
         }
@@ -110,20 +110,20 @@ impl Attempt<'_> {
         let path = self.source.at(file.path.clone());
         let Some(found) = path.try_metadata()? else {
             return Err(FsError::refused(format!(
-                "{} is missing from the content; recheck the torrent, then retry",
+                "{} is missing from the content; {AGAIN}",
                 path.path().display()
             )));
         };
         if found.kind != Kind::File {
             return Err(FsError::refused(format!(
-                "{} is {}, where the torrent has a regular file; recheck the torrent, then retry",
+                "{} is {}, where the torrent has a regular file; {AGAIN}",
                 path.path().display(),
                 found.kind.name()
             )));
         }
         if found.size != file.size {
             return Err(FsError::refused(format!(
-                "{} has {} bytes, where the torrent has {}; recheck the torrent, then retry",
+                "{} has {} bytes, where the torrent has {}; {AGAIN}",
                 path.path().display(),
                 found.size,
                 file.size
@@ -133,10 +133,15 @@ impl Attempt<'_> {
     }
 }
 
+/// What is left to do where a job has failed for good: content that lies in a torrent's way is not taken for its own
+/// when it is added again, so it is downloaded anew.
+const AGAIN: &str = "a failed job is not tried again: remove the torrent with its data and add it again";
+
 /// The refusal to touch what is not ours.
 pub(crate) fn foreign(path: &std::path::Path) -> FsError {
     FsError::refused(format!(
-        "{} already exists and is not what this torrent put there; move it away, then retry",
+        "{} already exists and is not what this torrent put there; move it away; a failed job is not \
+         tried again: put the content there by hand, or remove the torrent with its data and add it again",
         path.display()
     ))
 }

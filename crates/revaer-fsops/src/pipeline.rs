@@ -1,6 +1,9 @@
 //! A job from its first step to its outcome. Blocks; the service runs it off the async threads.
 
+use std::path::Path;
+
 use revaer_torrent_core::fsops::{Job, JobOutcome, Step};
+use rustix::io::Errno;
 
 use crate::{
     FsError,
@@ -26,8 +29,27 @@ pub(crate) fn run(job: &Job, context: &Context<'_>) -> JobOutcome {
         },
         Err(Stop { error: FsError::Interrupted, .. }) => JobOutcome::Interrupted,
         Err(Stop { step, error }) => {
-            JobOutcome::Failed { step, message: error.describe(), retry: error.may_pass_later() }
+            let message = told(&job.policy.library_root, &error);
+            JobOutcome::Failed { step, message, retry: error.may_pass_later() }
         }
+    }
+}
+
+/// What is told of a failure. Where the library as a whole does not let the server in, it is named before the file of
+/// the server's own that showed it.
+fn told(library: &Path, error: &FsError) -> String {
+    let said = error.describe();
+    let FsError::Io { path, .. } = error else { return said };
+    if !path.starts_with(library) {
+        return said;
+    }
+    let root = library.display();
+    match error.errno() {
+        Some(Errno::ROFS) => {
+            format!("the library {root} cannot be written: read-only file system; mount the volume writable")
+        }
+        Some(Errno::ACCESS | Errno::PERM) => format!("the library {root} cannot be used: {said}"),
+        _ => said,
     }
 }
 
@@ -61,7 +83,7 @@ fn attempt(job: &Job, context: &Context<'_>) -> Result<bool, Stop> {
 
 fn fresh(job: &Job) -> Journal {
     let work = job.policy.library_root.join(TMP).join(job.torrent.to_string());
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     Journal {
         schema: 1,
         torrent_id: job.torrent.as_uuid(),
@@ -82,5 +104,34 @@ fn fresh(job: &Job) -> Journal {
         adding: false,
         moved: false,
         copied: Progress::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_cannot_be_written_is_named_first() {
+        let check = |errno: Errno, path: &str, expected: &str| {
+            let error = FsError::at("make", Path::new(path))(errno);
+            assert_eq!(told(Path::new("/library"), &error), expected);
+        };
+        check(
+            Errno::ROFS,
+            "/library/.revaer.meta/.7.json.tmp",
+            "the library /library cannot be written: read-only file system; mount the volume writable",
+        );
+        check(
+            Errno::ACCESS,
+            "/library/.revaer.tmp",
+            "the library /library cannot be used: can not make /library/.revaer.tmp: permission denied; give the \
+             server's user the right to do so",
+        );
+        check(
+            Errno::ROFS,
+            "/downloads/Show",
+            "can not make /downloads/Show: read-only file system; mount the volume writable",
+        );
     }
 }

@@ -23,6 +23,7 @@ async fn what_is_somebody_elses_is_never_touched() {
             let (library, source) = (place.library_tree(), tree(place.downloads.path()));
             let (_, message, retry) = failure(Pipeline::new().run(&place.job(mode, root, &files)).await);
             assert!(!retry && message.contains(&theirs.display().to_string()), "{message}");
+            assert!(message.contains("a failed job is not tried again"), "{message}");
             assert_eq!((place.library_tree(), tree(place.downloads.path())), (library, source));
             assert!(theirs.exists());
             place.assert_clean();
