@@ -9,6 +9,9 @@ use crate::{error::Fault, glob::glob_fault, shape};
 /// Entries in one list.
 const LONGEST_LIST: usize = 64;
 
+/// Entries that are looked at in a list that is too long, so that it costs no more than that.
+const MOST_JUDGED: usize = 256;
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rule {
@@ -84,18 +87,33 @@ fn canonical_ip(text: &str) -> Result<Value, String> {
 }
 
 fn check_list(pointer: &str, value: &Value, least: usize, rule: &Rule) -> Result<Value, Vec<Fault>> {
-    let fault = |message: String| Err(vec![Fault::new(pointer, message)]);
-    let Some(entries) = value.as_array() else { return fault("must be an array".to_owned()) };
-    if !(least..=LONGEST_LIST).contains(&entries.len()) {
-        return fault(format!("must have {least} to {LONGEST_LIST} entries"));
-    }
-    let mut checked = Vec::with_capacity(entries.len());
+    let Some(entries) = value.as_array() else {
+        return Err(vec![Fault::new(pointer, "must be an array")]);
+    };
+    let mut checked = Vec::new();
     let mut faults = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
+    if !(least..=LONGEST_LIST).contains(&entries.len()) {
+        faults.push(Fault::new(pointer, format!("must have {least} to {LONGEST_LIST} entries")));
+    }
+    for (index, entry) in entries.iter().take(MOST_JUDGED).enumerate() {
         match rule.check(&format!("{pointer}/{index}"), entry) {
             Ok(entry) => checked.push(entry),
             Err(found) => faults.extend(found),
         }
     }
     if faults.is_empty() { Ok(Value::Array(checked)) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_list_hides_no_fault_in_it() {
+        let mut globs: Vec<String> = (0..=LONGEST_LIST).map(|number| format!("{number}.nfo")).collect();
+        globs.push("x".repeat(513));
+        let faults = Rule::List(0, &Rule::Glob).check("/a", &globs.into()).unwrap_err();
+        let pointers: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/a", "/a/65"]);
+    }
 }
