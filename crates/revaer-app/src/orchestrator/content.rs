@@ -104,7 +104,8 @@ pub(crate) fn resolve(path: &std::path::Path) -> PathBuf {
 }
 
 /// Whether something lies where one of the torrent's files would, so that libtorrent would write over it in place, and
-/// over whatever is hard-linked to it. Asked before the torrent has a path: nothing there is its own yet.
+/// over whatever is hard-linked to it. Asked before the torrent has a path: nothing there is its own yet, but empty
+/// files, which libtorrent makes as soon as it knows of them.
 pub(crate) fn is_foreign(save_dir: &std::path::Path, root_name: &str, files: &[JobFile]) -> bool {
     let root = save_dir.join(root_name);
     let Ok(found) = std::fs::symlink_metadata(&root) else { return false };
@@ -112,7 +113,10 @@ pub(crate) fn is_foreign(save_dir: &std::path::Path, root_name: &str, files: &[J
     if found.is_symlink() || found.is_dir() != is_directory {
         return true;
     }
-    files.iter().any(|file| std::fs::symlink_metadata(save_dir.join(&file.path)).is_ok())
+    files.iter().any(|file| {
+        std::fs::symlink_metadata(save_dir.join(&file.path))
+            .is_ok_and(|found| !(found.is_file() && found.len() == 0 && file.size.0 == 0))
+    })
 }
 
 /// Looks for every wanted file at its full size. Costs one stat per file; called when the pieces say "complete".
@@ -144,6 +148,9 @@ mod tests {
         std::fs::create_dir_all(path.join("show/sub")).unwrap();
         std::fs::write(path.join("show/mine.txt"), "not of the torrent").unwrap();
         assert!(!is_foreign(&files), "what has no name of the torrent's is left alone");
+        std::fs::write(path.join("show/empty.nfo"), "").unwrap();
+        assert!(!is_foreign(&[file("show/empty.nfo", 0)]), "an empty file that is to be empty");
+        assert!(is_foreign(&[file("show/empty.nfo", 1)]), "an empty file that is to be written to");
         assert!(is_foreign(&[file("show", 3)]), "a directory where a file would be");
         std::fs::write(path.join("show/sub/two.srt"), "abc").unwrap();
         assert!(is_foreign(&files), "a file of that name");
