@@ -23,14 +23,6 @@ pub enum FsopsStatus {
 }
 
 impl FsopsStatus {
-    /// Whether nothing more will happen to the job.
-    pub const fn is_final(self) -> bool {
-        match self {
-            Self::Completed | Self::Failed | Self::Canceled => true,
-            Self::Queued | Self::Waiting | Self::Running => false,
-        }
-    }
-
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::{
     content::{self, ContentError, StoredContent},
-    run::Settings,
+    settings::Settings,
     slot::Given,
 };
 use crate::{

@@ -12,7 +12,10 @@ mod content;
 mod jobs;
 mod observe;
 mod run;
+mod settings;
 mod slot;
+mod verify;
 
 pub(crate) use jobs::claimed_mode;
-pub use run::{Orchestrator, OrchestratorParts, Settings, TrackerPolicy};
+pub use run::{Orchestrator, OrchestratorParts};
+pub use settings::{Settings, TrackerPolicy};

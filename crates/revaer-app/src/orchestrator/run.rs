@@ -24,9 +24,10 @@ use tracing::{error, info, warn};
 
 use super::{
     actions::{Acted, Actor, Effect, Setback},
-    content::{self, StoredContent},
     jobs, observe,
+    settings::Settings,
     slot::Slot,
+    verify::Look,
 };
 use crate::{
     ledger::{Fact, LedgerHandles},
@@ -37,8 +38,7 @@ use crate::{
 const ACTIONS: usize = 32;
 /// Jobs under way at once, those that wait for the turn of their volumes included. Each holds its list of files.
 const JOBS: usize = 32;
-/// How long files rest that could not be looked at, and a job that was told to stop.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long until a job is told again to stop.
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// Ends of actions on their way back.
 const ENDS: usize = 256;
@@ -47,42 +47,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How long a waiting pipeline job rests.
 const JOB_REST: Duration = Duration::from_secs(30);
-
-/// What the orchestrator reads of the settings. Mapped by the composition root.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// The engine's profile; `None` in setup mode: the engine rests.
-    pub engine: Option<EngineProfile>,
-    /// The pipeline's policy.
-    pub policy: Policy,
-    /// Which trackers are used beside a torrent's own.
-    pub trackers: TrackerPolicy,
-}
-
-/// Trackers that the operator wants on every torrent that is not private.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrackerPolicy {
-    /// These.
-    pub extra: Vec<String>,
-    /// And none of the torrent's own.
-    pub replace: bool,
-}
-
-impl TrackerPolicy {
-    /// The trackers that a torrent is announced to.
-    pub(crate) fn apply(&self, own: &[String], private: bool) -> Vec<String> {
-        if private {
-            return own.to_vec();
-        }
-        let mut all: Vec<String> = if self.replace { Vec::new() } else { own.to_vec() };
-        for extra in &self.extra {
-            if !all.contains(extra) {
-                all.push(extra.clone());
-            }
-        }
-        all
-    }
-}
 
 /// What the orchestrator works with.
 pub struct OrchestratorParts {
@@ -114,25 +78,15 @@ pub(crate) enum End {
     Configured(Result<(), String>),
 }
 
-/// What a look at a torrent's files found.
-pub(crate) enum Look {
-    /// All of them, whole.
-    Whole,
-    /// Not what the pieces say.
-    Missing(String),
-    /// It was not possible to look.
-    NotNow(String),
-}
-
 /// The orchestrator.
 pub struct Orchestrator {
-    parts: OrchestratorParts,
-    actor: Actor,
-    slots: HashMap<TorrentId, Slot>,
-    timers: BTreeSet<(Instant, TorrentId)>,
-    permits: Arc<Semaphore>,
+    pub(super) parts: OrchestratorParts,
+    pub(super) actor: Actor,
+    pub(super) slots: HashMap<TorrentId, Slot>,
+    pub(super) timers: BTreeSet<(Instant, TorrentId)>,
+    pub(super) permits: Arc<Semaphore>,
     job_permits: Arc<Semaphore>,
-    ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
+    pub(super) ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
     engine_ready: bool,
     configuring: bool,
     configured: Option<EngineProfile>,
@@ -396,7 +350,7 @@ impl Orchestrator {
         });
     }
 
-    fn observed(&mut self, seen: &Observation) {
+    pub(super) fn observed(&mut self, seen: &Observation) {
         let Some(view) = self.parts.catalog.get(seen.id) else { return };
         let Some(slot) = self.slots.get_mut(&seen.id).filter(|slot| slot.given.is_some()) else { return };
         // While resume data is being compared nothing is known yet: what was last seen stands.
@@ -417,47 +371,6 @@ impl Orchestrator {
         if seen.metainfo.is_some() && !view.record.content.has_metainfo {
             self.look_at(seen.id);
         }
-    }
-
-    /// Looks for the wanted files on disk before the torrent is believed complete.
-    fn verify(&self, view: &TorrentView) {
-        let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.permits), self.ends.0.clone());
-        let record = Arc::clone(&view.record);
-        self.spawn("torrent-verify", async move {
-            let Ok(_permit) = permits.acquire_owned().await else { return };
-            let version = record.wish.selection_version;
-            let found = look_for_files(&actor, &record).await;
-            send(&ends, End::Verified(record.id, version, found)).await;
-        });
-    }
-
-    fn on_verified(&mut self, id: TorrentId, version: u64, found: Look) {
-        let slot = self.slots.entry(id).or_default();
-        slot.verifying = false;
-        match found {
-            Look::Whole => slot.verified = Some(version),
-            Look::NotNow(reason) => {
-                info!(torrent.id = %id, reason, "its files cannot be looked at now; they are again later");
-                let at = Instant::now() + LOOK_AGAIN;
-                slot.verifying = true;
-                slot.verify_at = Some(at);
-                self.timers.insert((at, id));
-                return self.look_at(id);
-            }
-            Look::Missing(reason) => {
-                // Nothing is believed until the files are there: the next observation looks again.
-                warn!(torrent.id = %id, reason, "the pieces say complete, the files do not");
-                self.parts
-                    .ledger
-                    .board
-                    .post(id, crate::ledger::Level { error: Some(reason), ..observe::absent() });
-                return;
-            }
-        }
-        if let Some(seen) = self.parts.engine.observe(id) {
-            self.observed(&seen);
-        }
-        self.look_at(id);
     }
 
     /// Starts the pipeline where a job waits for it.
@@ -496,7 +409,7 @@ impl Orchestrator {
         self.look_at(id);
     }
 
-    fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         self.parts.tasks.spawn::<std::convert::Infallible, _>(name, OnFailure::Log, async move {
             future.await;
             Ok(())
@@ -534,32 +447,6 @@ fn compare(
     (desired, observed)
 }
 
-async fn look_for_files(actor: &Actor, record: &revaer_catalog::TorrentRecord) -> Look {
-    let Some(path) = record.placement.content.clone() else {
-        return Look::NotNow("the content has no place yet".to_owned());
-    };
-    // An empty mount point takes writes like a disk: nothing is complete on a volume that is not the right one.
-    if let Err(reason) = actor.gate.check(&path.save_dir).await {
-        return Look::NotNow(reason);
-    }
-    let stored = match StoredContent::read(&actor.pool, &*actor.engine, record).await {
-        Ok(stored) => stored,
-        Err(error @ content::ContentError::Database(_)) => return Look::NotNow(error.to_string()),
-        Err(error @ content::ContentError::Broken(_)) => return Look::Missing(error.to_string()),
-    };
-    let files = stored.wanted_files();
-    let missing = tokio::task::spawn_blocking(move || content::first_missing(&path.save_dir, &files)).await;
-    match missing {
-        Ok(None) => Look::Whole,
-        Ok(Some(missing)) => Look::Missing(format!(
-            "{} is missing or has the wrong size although every piece was verified; put it back, or resume the \
-             torrent to download it again",
-            missing.display()
-        )),
-        Err(error) => Look::NotNow(error.to_string()),
-    }
-}
-
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -568,6 +455,6 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// The loop may have ended: then nobody wants to know.
-async fn send(ends: &mpsc::Sender<End>, end: End) {
+pub(super) async fn send(ends: &mpsc::Sender<End>, end: End) {
     drop(ends.send(end).await);
 }
