@@ -5,7 +5,10 @@ use std::{convert::Infallible, time::Duration};
 
 use revaer_catalog::Catalog;
 use revaer_config::{ConfigError, ConfigService, ConfigSnapshot, Revision};
-use revaer_telemetry::{Health, Metrics, TorrentCounts};
+use revaer_telemetry::{
+    Health, Metrics, TorrentCounts,
+    logging::{Logger, LoggingError},
+};
 use revaer_torrent_core::{StateKind, engine::TorrentEngine};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -41,6 +44,30 @@ pub(crate) async fn health(health: Health, facts: Facts, stop: CancellationToken
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(AGAIN) => {}
             }
+        }
+    }
+}
+
+/// Logs by the level of the settings, and by another one as soon as that changes.
+pub(crate) async fn log_level(
+    config: ConfigService,
+    logger: Logger,
+    stop: CancellationToken,
+) -> Result<(), LoggingError> {
+    let mut snapshots = config.watch();
+    snapshots.mark_changed();
+    let mut shown = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            changed = snapshots.changed() => if changed.is_err() { return Ok(()) },
+        }
+        let level = snapshots.borrow_and_update().app.telemetry.log_level;
+        if shown != Some(level) {
+            // The database driver says every statement at debug: whoever wants that asks by RUST_LOG.
+            logger.set_filter(&format!("{},sqlx=warn", level.name()))?;
+            tracing::info!(level = level.name(), "messages of this level are logged");
+            shown = Some(level);
         }
     }
 }

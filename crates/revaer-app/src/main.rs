@@ -43,7 +43,7 @@ fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
         .log_format
         .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Pretty } else { LogFormat::Json });
     let filter = environment.rust_log.as_deref().unwrap_or("info,sqlx=warn");
-    logging::install(
+    let logger = logging::install(
         filter,
         match format {
             LogFormat::Json => logging::LogFormat::Json,
@@ -51,7 +51,9 @@ fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
         },
     )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(revaer_app::serve(options, environment, FAILED));
+    // What the environment says wins over the settings.
+    let logger = environment.rust_log.is_none().then_some(logger);
+    let outcome = runtime.block_on(revaer_app::serve(options, environment, logger, FAILED));
     // Dropping it would wait for every call that a hanging disk has not answered.
     runtime.shutdown_background();
     outcome

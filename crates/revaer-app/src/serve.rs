@@ -14,7 +14,7 @@ use revaer_catalog::Catalog;
 use revaer_config::{BootstrapOptions, ConfigService};
 use revaer_events::{EventLog, Numbers};
 use revaer_fsops::FsOps;
-use revaer_telemetry::{Health, Metrics, OnFailure, Tasks};
+use revaer_telemetry::{Health, Metrics, OnFailure, Tasks, logging::Logger};
 use revaer_torrent_core::engine::{EngineCommand, TorrentEngine};
 use revaer_torrent_libt::{EngineOptions, LibtEngine};
 use sqlx::PgPool;
@@ -44,10 +44,15 @@ const CUT: Duration = Duration::from_millis(200);
 
 /// Serves until a signal, or until something that it cannot do without has failed. Once it ends, so does the process,
 /// within [`crate::shutdown::LONGEST`], by `failed` where not in order.
-pub async fn serve(options: Options, environment: Environment, failed: u8) -> anyhow::Result<()> {
+pub async fn serve(
+    options: Options,
+    environment: Environment,
+    logger: Option<Logger>,
+    failed: u8,
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals cannot be received")?;
     let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), &environment))?;
-    let mut server = Server::new(data_dir);
+    let mut server = Server::new(data_dir, logger);
     let starting = server.stages.base.token();
     let mut start = Box::pin(server.start(&options, &environment));
     let started = tokio::select! {
@@ -101,6 +106,8 @@ struct Server {
     database: Option<Database>,
     engine: Option<Arc<dyn TorrentEngine>>,
     serving: Option<Serving>,
+    /// Follows the settings; `None` where the environment has said what is logged.
+    logger: Option<Logger>,
 }
 
 struct Serving {
@@ -109,9 +116,9 @@ struct Serving {
 }
 
 impl Server {
-    fn new(data_dir: DataDir) -> Self {
+    fn new(data_dir: DataDir, logger: Option<Logger>) -> Self {
         let stages = Stages::default();
-        Self { stages, data_dir, children: None, database: None, engine: None, serving: None }
+        Self { stages, data_dir, children: None, database: None, engine: None, serving: None, logger }
     }
 
     /// Starts everything. Not cancel-safe: cancel the token of the stage `base` instead, and [`Server::drain`] what
@@ -133,6 +140,14 @@ impl Server {
         let broken_off = || anyhow::anyhow!("the server is to stop");
         let (config, ledger) = stopping.run_until_cancelled(reading).await.ok_or_else(broken_off)??;
         let (catalog, events, ledger, logged) = ledger;
+        if let Some(logger) = self.logger.take() {
+            let tasks = &self.stages.front;
+            tasks.spawn(
+                "log-level",
+                OnFailure::Log,
+                feeders::log_level(config.clone(), logger, tasks.token()),
+            );
+        }
         let engine: Arc<dyn TorrentEngine> =
             LibtEngine::start(EngineOptions { tasks: base.clone(), health: health.clone() })
                 .context("the engine cannot be started")?;

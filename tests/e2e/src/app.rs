@@ -123,7 +123,8 @@ impl App {
             Spec::new(&format!("revaer-app-{}", self.starts), binaries::find("revaer-app")?, &self.logs)
                 .args(["--data-dir".to_owned(), self.data_dir.display().to_string()])
                 .args(["--listen", self.options.listen.as_deref().unwrap_or("127.0.0.1:0")])
-                .env_remove("REVAER_TEST_DATABASE_URL");
+                .env_remove("REVAER_TEST_DATABASE_URL")
+                .env_remove("RUST_LOG");
         spec = match &self.options.database_url {
             Some(url) => spec.env("DATABASE_URL", url.clone()),
             None => spec.env_remove("DATABASE_URL"),
@@ -177,6 +178,12 @@ impl App {
     /// The server's process id, while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)
+    }
+
+    /// What it has logged since its last start.
+    pub fn log(&self) -> Result<String> {
+        let path = self.logs.join(format!("revaer-app-{}.err", self.starts));
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Asks it to drain; answers the exit code.
