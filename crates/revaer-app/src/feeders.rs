@@ -126,7 +126,8 @@ async fn log_revisions(
     for change in changes {
         let revision = change.revision.get();
         if revision > through {
-            let fact = Fact::SettingsChanged { revision, sections: change.sections };
+            let fact =
+                Fact::SettingsChanged { revision, sections: change.sections, request_id: change.request_id };
             facts.tell(fact).await.map_err(|error| error.to_string())?;
             through = revision;
         }

@@ -28,3 +28,16 @@ async fn the_log_level_follows_the_settings() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_change_is_told_with_its_request() -> Result<()> {
+    let server = Server::start().await?;
+    let mut events = server.api.events("", None).await?;
+    let change = json!({ "app_profile": { "instance_name": "renamed" } });
+    server.api.patch("/admin/settings", &change).await?.expect(200)?;
+    let told = events
+        .wait_for("settings_changed", LIMIT, |frame| frame.data["event"]["type"] == "settings_changed")
+        .await?;
+    assert!(told.data["request_id"].is_string(), "{}", told.data);
+    Ok(())
+}

@@ -214,10 +214,11 @@ impl Ledger {
             }
         }
         for request in facts {
+            let request_id = request.fact.request_id();
             let (decision, reply) = facts::decide(&stage, request.fact, now);
             stage.apply(&decision);
             let caller = Caller::Fact(request.reply, reply);
-            decided.push(Decided { decision, request_id: None, caller });
+            decided.push(Decided { decision, request_id, caller });
         }
         for (id, level) in levels.torrents {
             let decision = levels::decide(&stage, id, &level, now);

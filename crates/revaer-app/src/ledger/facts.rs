@@ -27,7 +27,7 @@ pub(crate) fn decide(stage: &Stage<'_>, fact: Fact, now: OffsetDateTime) -> (Dec
         Fact::Removed { id } => removed(stage, id),
         Fact::JobStarted { id, mode, policy } => return job_started(stage, id, mode, policy),
         Fact::JobFinished { id, generation, outcome } => job_finished(stage, id, generation, outcome),
-        Fact::SettingsChanged { revision, sections } => Decision {
+        Fact::SettingsChanged { revision, sections, .. } => Decision {
             writes: vec![Write::SettingsRevision(revision)],
             events: vec![Event::SettingsChanged {
                 description: format!("settings revision {revision}"),

@@ -81,12 +81,24 @@ pub enum Fact {
         revision: i64,
         /// Which sections changed.
         sections: Vec<String>,
+        /// The request that changed them; none where it was SQL.
+        request_id: Option<String>,
     },
     /// The set of degraded components changed.
     HealthChanged {
         /// The whole set.
         degraded: Vec<&'static str>,
     },
+}
+
+impl Fact {
+    /// The request that it comes from, where one does.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        match self {
+            Self::SettingsChanged { request_id, .. } => request_id.clone(),
+            _ => None,
+        }
+    }
 }
 
 /// What a fact came to.
