@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use revaer_e2e::stage::Server;
+use revaer_e2e::metainfo::{Maker, Version};
+use revaer_e2e::payload::{MIB, Payload};
+use revaer_e2e::stage::{Seed, Server};
 use revaer_e2e::wait;
 use serde_json::json;
 
@@ -40,4 +42,24 @@ async fn a_change_is_told_with_its_request() -> Result<()> {
         .await?;
     assert!(told.data["request_id"].is_string(), "{}", told.data);
     Ok(())
+}
+
+#[tokio::test]
+async fn torrents_stay_where_they_are_when_the_download_root_changes() -> Result<()> {
+    let seed = Seed::start(&Payload::single("stays.bin", MIB), &Maker::new(Version::V1)).await?;
+    let mut server = Server::start().await?;
+    let id = server.api.add_magnet(&seed.magnet()).await?;
+    server.expect_entry(&id, &seed, LIMIT).await?;
+    let waiting = server.api.add_magnet(&format!("magnet:?xt=urn:btih:{:040x}", 11)).await?;
+    let elsewhere = server.app.data_dir().join("elsewhere");
+    let change = json!({ "engine_profile": { "download_root": elsewhere } });
+    server.api.patch("/admin/settings", &change).await?.expect(200)?;
+
+    assert_eq!(server.app.sigterm().await?, 0);
+    server.start_again().await?;
+    server.wait_loaded(2, LIMIT).await?;
+    let kind = |detail: &serde_json::Value| detail["state"]["kind"].clone();
+    server.api.wait_torrent(&id, "to seed on", LIMIT, |detail| kind(detail) == "seeding").await?;
+    assert_eq!(kind(&server.api.torrent(&waiting).await?), "fetching_metadata");
+    seed.expect_equal(&server.app.downloads().join("stays.bin"))
 }

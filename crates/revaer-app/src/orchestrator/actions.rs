@@ -172,14 +172,16 @@ impl Actor {
         }
     }
 
-    /// Refuses a directory that a symbolic link has taken out of the roots that may be written to.
+    /// Refuses a directory that a symbolic link has taken out of the roots that may be written to. Without a link it was
+    /// judged when the torrent was added: that the roots have changed since takes nothing from it.
     async fn expect_allowed(&self, directory: &std::path::Path) -> Result<(), Setback> {
         let allow_list = self.settings.borrow().policy.allow_list.clone();
         let asked = directory.to_path_buf();
         let look = move || {
             let leads_to = content::resolve(&asked);
-            let allowed = allow_list.iter().any(|allowed| leads_to.starts_with(content::resolve(allowed)));
-            (!allowed).then_some(leads_to)
+            let is_allowed = leads_to == asked
+                || allow_list.iter().any(|allowed| leads_to.starts_with(content::resolve(allowed)));
+            (!is_allowed).then_some(leads_to)
         };
         match self.tasks.spawn_blocking("resolve the allow list", look).await {
             Ok(None) => Ok(()),

@@ -251,6 +251,9 @@ impl Orchestrator {
             }
         }
         let slot = self.slots.entry(id).or_default();
+        if slot.busy {
+            return;
+        }
         if let Some(at) = slot.not_before.filter(|at| *at > Instant::now()) {
             self.timers.insert((at, id));
             return;
