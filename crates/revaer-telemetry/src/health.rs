@@ -70,9 +70,33 @@ pub struct Status {
     pub since: SystemTime,
 }
 
+/// The cause that a component's owner speaks of.
+const OWN: &str = "";
+
+/// What is known of one component.
+#[derive(Debug)]
+struct Entry {
+    /// Each cause with its reason: several watchers may look at one component, and none of them clears another's word.
+    causes: BTreeMap<&'static str, String>,
+    since: SystemTime,
+    /// How often it became degraded.
+    times: u64,
+}
+
+impl Entry {
+    const fn ok(since: SystemTime) -> Self {
+        Self { causes: BTreeMap::new(), since, times: 0 }
+    }
+
+    fn reason(&self) -> Option<String> {
+        let reasons: Vec<&str> = self.causes.values().map(String::as_str).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
 #[derive(Debug)]
 struct Registry {
-    statuses: Mutex<BTreeMap<Component, Status>>,
+    statuses: Mutex<BTreeMap<Component, Entry>>,
     degraded: watch::Sender<Vec<&'static str>>,
 }
 
@@ -92,8 +116,7 @@ impl Health {
     /// A registry in which every component is ok.
     pub fn new() -> Self {
         let now = wall_clock();
-        let statuses =
-            Component::ALL.into_iter().map(|one| (one, Status { reason: None, since: now })).collect();
+        let statuses = Component::ALL.into_iter().map(|one| (one, Entry::ok(now))).collect();
         Self {
             registry: Arc::new(Registry {
                 statuses: Mutex::new(statuses),
@@ -104,17 +127,33 @@ impl Health {
 
     /// Says that `component` is degraded. A new reason for a component that was degraded keeps `since`.
     pub fn degrade(&self, component: Component, reason: impl Into<String>) {
-        self.set(component, Some(reason.into()));
+        self.set(component, OWN, Some(reason.into()));
     }
 
-    /// Says that `component` is ok again.
+    /// Says that `component` is ok again, as far as its owner knows.
     pub fn clear(&self, component: Component) {
-        self.set(component, None);
+        self.set(component, OWN, None);
+    }
+
+    /// [`Self::degrade`] by somebody beside the component's owner; stands until [`Self::clear_by`] of the same cause.
+    pub fn degrade_by(&self, component: Component, cause: &'static str, reason: impl Into<String>) {
+        self.set(component, cause, Some(reason.into()));
+    }
+
+    /// Takes back what was said of `component` for `cause`.
+    pub fn clear_by(&self, component: Component, cause: &'static str) {
+        self.set(component, cause, None);
+    }
+
+    /// How often `component` became degraded since the process began.
+    pub fn times_degraded(&self, component: Component) -> u64 {
+        self.lock().get(&component).map_or(0, |entry| entry.times)
     }
 
     /// Every component with its status.
     pub fn snapshot(&self) -> Vec<(Component, Status)> {
-        self.lock().iter().map(|(component, status)| (*component, status.clone())).collect()
+        let status = |entry: &Entry| Status { reason: entry.reason(), since: entry.since };
+        self.lock().iter().map(|(component, entry)| (*component, status(entry))).collect()
     }
 
     /// The names of the degraded components, in the order of the contract.
@@ -127,21 +166,31 @@ impl Health {
         self.registry.degraded.subscribe()
     }
 
-    fn set(&self, component: Component, reason: Option<String>) {
+    fn set(&self, component: Component, cause: &'static str, reason: Option<String>) {
         let mut statuses = self.lock();
-        let status =
-            statuses.entry(component).or_insert_with(|| Status { reason: None, since: wall_clock() });
-        if status.reason == reason {
+        let entry = statuses.entry(component).or_insert_with(|| Entry::ok(wall_clock()));
+        if entry.causes.get(cause) == reason.as_ref() {
             return;
         }
-        if status.reason.is_some() != reason.is_some() {
-            status.since = wall_clock();
-            match &reason {
-                Some(reason) => tracing::warn!(component = component.name(), reason, "degraded"),
-                None => tracing::info!(component = component.name(), "ok again"),
+        let was_degraded = !entry.causes.is_empty();
+        match reason {
+            Some(reason) => {
+                if !was_degraded {
+                    tracing::warn!(component = component.name(), reason, "degraded");
+                    entry.times += 1;
+                }
+                entry.causes.insert(cause, reason);
+            }
+            None => {
+                entry.causes.remove(cause);
+                if entry.causes.is_empty() {
+                    tracing::info!(component = component.name(), "ok again");
+                }
             }
         }
-        status.reason = reason;
+        if was_degraded == entry.causes.is_empty() {
+            entry.since = wall_clock();
+        }
         let names = names_of_degraded(&statuses);
         // Sent under the lock, so that two changes cannot be published in the wrong order.
         self.registry.degraded.send_if_modified(|published| {
@@ -151,13 +200,13 @@ impl Health {
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Component, Status>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Component, Entry>> {
         self.registry.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn names_of_degraded(statuses: &BTreeMap<Component, Status>) -> Vec<&'static str> {
-    statuses.iter().filter(|(_, status)| status.reason.is_some()).map(|(one, _)| one.name()).collect()
+fn names_of_degraded(statuses: &BTreeMap<Component, Entry>) -> Vec<&'static str> {
+    statuses.iter().filter(|(_, entry)| !entry.causes.is_empty()).map(|(one, _)| one.name()).collect()
 }
 
 fn wall_clock() -> SystemTime {
@@ -179,5 +228,17 @@ mod tests {
         assert!(!seen.has_changed().unwrap());
         health.clear(Component::Disk);
         assert!(seen.borrow_and_update().is_empty());
+    }
+    #[test]
+    fn one_cause_does_not_clear_another() {
+        let health = Health::new();
+        health.degrade(Component::ConfigWatcher, "a row breaks a rule");
+        health.degrade_by(Component::ConfigWatcher, "latency", "slow");
+        health.clear(Component::ConfigWatcher);
+        assert_eq!(health.degraded(), ["config_watcher"]);
+        let reason = |health: &Health| health.snapshot()[1].1.reason.clone();
+        assert_eq!(reason(&health).as_deref(), Some("slow"));
+        health.clear_by(Component::ConfigWatcher, "latency");
+        assert_eq!((health.degraded().len(), health.times_degraded(Component::ConfigWatcher)), (0, 1));
     }
 }

@@ -1,6 +1,20 @@
 //! The logger: one subscriber, on stderr, pretty for people and JSON for machines.
 
-use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use std::{
+    io::IsTerminal as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, fmt,
+    layer::{Context, Filter, SubscriberExt},
+    reload,
+    util::SubscriberInitExt,
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +47,35 @@ pub enum LoggingError {
     Ended(#[from] reload::Error),
 }
 
+/// Lets the events through that are to be written in one of the two forms.
+struct Form {
+    pretty: Arc<AtomicBool>,
+    own: bool,
+}
+
+impl<S> Filter<S> for Form {
+    // Asked for each event, and not once for each place in the code that logs: the default of `callsite_enabled`.
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        metadata.is_span() || self.pretty.load(Ordering::Relaxed) == self.own
+    }
+}
+
 /// The process's logger. Clones change the same one.
 #[derive(Debug, Clone)]
 pub struct Logger {
     filter: reload::Handle<EnvFilter, Registry>,
+    pretty: Arc<AtomicBool>,
 }
 
 impl Logger {
     /// Logs by another filter from now on.
     pub fn set_filter(&self, filter: &str) -> Result<(), LoggingError> {
         Ok(self.filter.reload(parse(filter)?)?)
+    }
+
+    /// Logs in another form from the next line on.
+    pub fn set_format(&self, format: LogFormat) {
+        self.pretty.store(format == LogFormat::Pretty, Ordering::Relaxed);
     }
 }
 
@@ -51,12 +84,26 @@ fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
 }
 
 /// Installs the process's logger with `filter` (a level, or `tracing` directives).
+///
+/// Both forms stand ready and each event is written by one of them. Exchanging one for the other would not do: a span
+/// that was open at that moment has its fields in the form of the old one only.
 pub fn install(filter: &str, format: LogFormat) -> Result<Logger, LoggingError> {
     let (layer, filter) = reload::Layer::new(parse(filter)?);
-    let registry = tracing_subscriber::registry().with(layer);
-    match format {
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()?,
-        LogFormat::Pretty => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init()?,
-    }
-    Ok(Logger { filter })
+    let pretty = Arc::new(AtomicBool::new(format == LogFormat::Pretty));
+    tracing_subscriber::registry()
+        .with(layer)
+        .with(
+            fmt::layer()
+                .json()
+                .with_writer(std::io::stderr)
+                .with_filter(Form { pretty: Arc::clone(&pretty), own: false }),
+        )
+        .with(
+            fmt::layer()
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_writer(std::io::stderr)
+                .with_filter(Form { pretty: Arc::clone(&pretty), own: true }),
+        )
+        .try_init()?;
+    Ok(Logger { filter, pretty })
 }

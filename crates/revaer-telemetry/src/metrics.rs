@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -60,6 +60,29 @@ struct ComponentLabel {
     component: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GuardLabel {
+    guard: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabel {
+    action: &'static str,
+}
+
+/// How settings arrive, as the health document tells it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ConfigFigures {
+    /// Milliseconds from a commit to the snapshot in memory, the last time.
+    pub watch_latency_ms: f64,
+    /// Milliseconds from a commit to the last subscriber's word, the last time.
+    pub apply_latency_ms: f64,
+    /// Settings that could not be read or put in force.
+    pub update_failures: u64,
+    /// Settings that took longer than 2 s.
+    pub slow: u64,
+}
+
 /// How many torrents are in which state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TorrentCounts {
@@ -87,6 +110,16 @@ struct Inner {
     engine_bytes_in: Counter,
     engine_bytes_out: Counter,
     health_degraded: Family<ComponentLabel, Gauge<i64, AtomicI64>>,
+    health_degraded_times: Family<ComponentLabel, Counter>,
+    config_watch_latency_ms: Gauge<f64, AtomicU64>,
+    config_apply_latency_ms: Gauge<f64, AtomicU64>,
+    config_watch_failing: Gauge<i64, AtomicI64>,
+    config_update_failures: Counter,
+    config_watch_slow: Counter,
+    guardrail_violations: Family<GuardLabel, Counter>,
+    guardrail_violations_all: Counter,
+    rate_limit_throttled: Counter,
+    api_keys_changes: Family<ActionLabel, Counter>,
 }
 
 /// The server's metrics. Clones share the registry.
@@ -119,6 +152,16 @@ impl Metrics {
             engine_bytes_in: Counter::default(),
             engine_bytes_out: Counter::default(),
             health_degraded: Family::default(),
+            health_degraded_times: Family::default(),
+            config_watch_latency_ms: Gauge::default(),
+            config_apply_latency_ms: Gauge::default(),
+            config_watch_failing: Gauge::default(),
+            config_update_failures: Counter::default(),
+            config_watch_slow: Counter::default(),
+            guardrail_violations: Family::default(),
+            guardrail_violations_all: Counter::default(),
+            rate_limit_throttled: Counter::default(),
+            api_keys_changes: Family::default(),
             registry: Mutex::new(Registry::default()),
         };
         // Counters get `_total` from the encoder, except the two that the contract names without it.
@@ -153,7 +196,74 @@ impl Metrics {
             "1 while the component is degraded",
             inner.health_degraded.clone(),
         );
+        inner.register_control_plane(&mut registry);
         Self { inner: Arc::new(Inner { registry: Mutex::new(registry), ..inner }) }
+    }
+
+    /// A settings snapshot is in memory, so many milliseconds after its commit.
+    pub fn config_watched(&self, latency_ms: f64) {
+        self.inner.config_watch_latency_ms.set(latency_ms);
+    }
+
+    /// Every subscriber has said that it works by a settings snapshot, so many milliseconds after its commit.
+    pub fn config_applied(&self, latency_ms: f64) {
+        self.inner.config_apply_latency_ms.set(latency_ms);
+    }
+
+    /// Whether the settings can be read.
+    pub fn config_watch_failing(&self, failing: bool) {
+        self.inner.config_watch_failing.set(i64::from(failing));
+    }
+
+    /// Settings could not be read or put in force.
+    pub fn config_update_failed(&self) {
+        self.inner.config_update_failures.inc();
+    }
+
+    /// Settings took longer than they may.
+    pub fn config_watch_slow(&self) {
+        self.inner.config_watch_slow.inc();
+    }
+
+    /// How settings arrive.
+    pub fn config_figures(&self) -> ConfigFigures {
+        ConfigFigures {
+            watch_latency_ms: self.inner.config_watch_latency_ms.get(),
+            apply_latency_ms: self.inner.config_apply_latency_ms.get(),
+            update_failures: self.inner.config_update_failures.get(),
+            slow: self.inner.config_watch_slow.get(),
+        }
+    }
+
+    /// Shows the guard with the count that it has, though it be 0.
+    pub(crate) fn guardrail_known(&self, guard: &'static str) {
+        self.inner.guardrail_violations.get_or_create(&GuardLabel { guard }).inc_by(0);
+    }
+
+    /// Counts a guard rail that was touched.
+    pub(crate) fn guardrail_violated(&self, guard: &'static str) {
+        self.inner.guardrail_violations.get_or_create(&GuardLabel { guard }).inc();
+        self.inner.guardrail_violations_all.inc();
+    }
+
+    /// Guard rails that were touched, all together.
+    pub fn guardrail_violations(&self) -> u64 {
+        self.inner.guardrail_violations_all.get()
+    }
+
+    /// Counts a request that was refused for its rate.
+    pub fn rate_limit_throttled(&self) {
+        self.inner.rate_limit_throttled.inc();
+    }
+
+    /// Requests that were refused for their rate.
+    pub fn rate_limit_throttled_total(&self) -> u64 {
+        self.inner.rate_limit_throttled.get()
+    }
+
+    /// Counts a change of API keys: `issued`, `rotated`, `revoked`, `updated` or `expired`.
+    pub fn api_key_changed(&self, action: &'static str) {
+        self.inner.api_keys_changes.get_or_create(&ActionLabel { action }).inc();
     }
 
     /// Counts one answered request. `route` is the route's pattern, never the path.
@@ -211,6 +321,8 @@ impl Metrics {
                 .health_degraded
                 .get_or_create(&ComponentLabel { component: name })
                 .set(i64::from(degraded.contains(&name)));
+            let times = self.inner.health_degraded_times.get_or_create(&ComponentLabel { component: name });
+            times.inner().store(health.times_degraded(component), Ordering::Relaxed);
         }
         let mut text = String::new();
         // The contract names these two without the `_total` that the encoder would add.
@@ -225,6 +337,52 @@ impl Metrics {
         let encoded = encode(&mut text, &registry);
         debug_assert!(encoded.is_ok(), "writing to a String cannot fail");
         text
+    }
+}
+
+impl Inner {
+    fn register_control_plane(&self, registry: &mut Registry) {
+        registry.register(
+            "health_degraded",
+            "Times that the component became degraded",
+            self.health_degraded_times.clone(),
+        );
+        registry.register(
+            "config_watch_latency_ms",
+            "Milliseconds from a settings commit to the snapshot in memory, the last time",
+            self.config_watch_latency_ms.clone(),
+        );
+        registry.register(
+            "config_apply_latency_ms",
+            "Milliseconds from a settings commit to the last subscriber's word, the last time",
+            self.config_apply_latency_ms.clone(),
+        );
+        registry.register(
+            "config_watch_failing",
+            "1 while the settings cannot be read",
+            self.config_watch_failing.clone(),
+        );
+        registry.register(
+            "config_update_failures",
+            "Settings that could not be read or put in force",
+            self.config_update_failures.clone(),
+        );
+        registry.register(
+            "config_watch_slow",
+            "Settings that took longer than 2 s to be in force",
+            self.config_watch_slow.clone(),
+        );
+        registry.register(
+            "config_guardrail_violations",
+            "Guard rails that were touched",
+            self.guardrail_violations.clone(),
+        );
+        registry.register(
+            "api_rate_limit_throttled",
+            "Requests refused for their key's rate",
+            self.rate_limit_throttled.clone(),
+        );
+        registry.register("api_keys_changes", "Changes of API keys", self.api_keys_changes.clone());
     }
 }
 
@@ -247,6 +405,9 @@ mod tests {
         metrics.event_emitted("completed");
         metrics.fsops_step("transfer", "completed", 0.1);
         metrics.engine_bytes(3, 4);
+        metrics.config_applied(1.5);
+        metrics.guardrail_violated("loopback");
+        metrics.api_key_changed("issued");
         let text = metrics.render(&Health::new());
         for line in [
             "http_requests_total{method=\"GET\",route=\"/v1/torrents\",code=\"200\"} 1",
@@ -254,6 +415,15 @@ mod tests {
             "fsops_steps_total{step=\"transfer\",status=\"completed\"} 1",
             "engine_bytes_in 3",
             "health_degraded{component=\"disk\"} 0",
+            "health_degraded_total{component=\"disk\"} 0",
+            "config_watch_latency_ms 0.0",
+            "config_apply_latency_ms 1.5",
+            "config_watch_failing 0",
+            "config_update_failures_total 0",
+            "config_watch_slow_total 0",
+            "config_guardrail_violations_total{guard=\"loopback\"} 1",
+            "api_rate_limit_throttled_total 0",
+            "api_keys_changes_total{action=\"issued\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
