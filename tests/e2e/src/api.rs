@@ -137,7 +137,16 @@ impl Api {
 
     /// PATCH of JSON.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(format!("PATCH {path}"), self.request(&Method::PATCH, path).json(body)).await
+        self.patch_with(path, body, &[]).await
+    }
+
+    /// PATCH of JSON with further headers.
+    pub async fn patch_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Result<Answer> {
+        let mut request = self.request(&Method::PATCH, path).json(body);
+        for (name, value) in headers {
+            request = request.header(HeaderName::try_from(*name)?, HeaderValue::try_from(*value)?);
+        }
+        self.send(format!("PATCH {path}"), request).await
     }
 
     /// Adds a torrent file by multipart, its options as one JSON part.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::address::Address;
 use crate::api::Api;
+use crate::db::{self, Rows};
 use crate::process::{Lifetime, Process, Spec};
 use crate::{binaries, procfs, wait};
 
@@ -123,6 +125,7 @@ impl App {
             Spec::new(&format!("revaer-app-{}", self.starts), binaries::find("revaer-app")?, &self.logs)
                 .args(["--data-dir".to_owned(), self.data_dir.display().to_string()])
                 .args(["--listen", self.options.listen.as_deref().unwrap_or("127.0.0.1:0")])
+                .args(["--log-format", "json"])
                 .env_remove("REVAER_TEST_DATABASE_URL")
                 .env_remove("RUST_LOG");
         spec = match &self.options.database_url {
@@ -186,6 +189,40 @@ impl App {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
+    /// A connection to its database, external or embedded, as a person with `psql` would have it.
+    pub async fn database(&self) -> Result<PgConnection> {
+        match &self.options.database_url {
+            Some(url) => db::connect(url).await,
+            None => db::connect_embedded(&self.data_dir).await,
+        }
+    }
+
+    /// Sends statements to its database as they stand, as `psql -c` does.
+    pub async fn sql(&self, sql: &str) -> Result<Rows> {
+        let mut connection = self.database().await?;
+        let rows = db::run(&mut connection, sql).await?;
+        connection.close().await?;
+        Ok(rows)
+    }
+
+    /// The one cell that a query answers; nothing for NULL.
+    pub async fn sql_value(&self, sql: &str) -> Result<Option<String>> {
+        let rows = self.sql(sql).await?;
+        let [row] = rows.as_slice() else { bail!("{sql} answered {} rows", rows.len()) };
+        row.first().cloned().with_context(|| format!("{sql} answered no cell"))
+    }
+
+    /// Kills the postmaster of the embedded database where it stands.
+    pub fn kill_postgres(&self) -> Result<()> {
+        let pid = Pid::from_raw(db::postmaster(&self.data_dir)?).context("no process id")?;
+        kill_process(pid, Signal::KILL).context("cannot kill the postmaster")
+    }
+
+    /// Fails, with its last words, if it does not run any more.
+    pub fn expect_running(&mut self) -> Result<()> {
+        self.process.as_mut().context("the server does not run")?.expect_running()
+    }
+
     /// Asks it to drain; answers the exit code.
     pub async fn sigterm(&mut self) -> Result<i32> {
         let mut process = self.process.take().context("the server does not run")?;
@@ -215,7 +252,7 @@ impl Drop for App {
         drop(self.process.take());
         // An embedded database ends by itself when its server dies; a test must not depend on it.
         for found in procfs::processes_of(&self.data_dir).unwrap_or_default() {
-            if let Some(pid) = rustix::process::Pid::from_raw(found.pid)
+            if let Some(pid) = Pid::from_raw(found.pid)
                 && let Err(error) = kill_process(pid, Signal::KILL)
             {
                 eprintln!("cannot end {found}: {error}");

@@ -1,27 +1,16 @@
-//! `PostgreSQL` outside of the server: a throwaway cluster on a Unix socket, and a fresh database per test.
+//! `PostgreSQL` as a test uses it: a fresh database, a cluster of its own, and plain SQL as by `psql`.
 //!
 //! With `REVAER_TEST_DATABASE_URL` set the databases are made on that cluster; else a cluster is started for the test
-//! and ends with it. Nothing of it is synced to disk: it holds nothing worth keeping.
+//! and ends with it.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+mod cluster;
 
-use anyhow::{Context, Result, bail};
-use sqlx::{Connection, Executor, PgConnection, Row};
-use tempfile::TempDir;
+use anyhow::{Context, Result};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, ValueRef};
 use uuid::Uuid;
 
-use crate::process::{Process, Spec};
-use crate::wait;
-
-/// A cluster of the test's own; ends when dropped.
-#[derive(Debug)]
-struct Cluster {
-    _process: Process,
-    folder: TempDir,
-}
+pub use cluster::Cluster;
 
 /// A fresh database.
 #[derive(Debug)]
@@ -33,27 +22,24 @@ pub struct Database {
 impl Database {
     /// Makes one.
     pub async fn create() -> Result<Self> {
-        let (admin, cluster) = match std::env::var("REVAER_TEST_DATABASE_URL") {
-            Ok(url) => (url, None),
-            Err(_) => {
-                let cluster = Cluster::start().await?;
-                (
-                    format!(
-                        "postgres://postgres@localhost/postgres?host={}",
-                        cluster.folder.path().display()
-                    ),
-                    Some(cluster),
-                )
-            }
-        };
+        if let Ok(url) = std::env::var("REVAER_TEST_DATABASE_URL") {
+            return Self::create_at(&url).await;
+        }
+        let cluster = Cluster::start().await?;
+        let database = cluster.database().await?;
+        Ok(Self { _cluster: Some(cluster), ..database })
+    }
+
+    /// Makes one where `admin` leads to.
+    pub(crate) async fn create_at(admin: &str) -> Result<Self> {
         let name = format!("e2e_{}", Uuid::new_v4().simple());
-        let mut connection = connect(&admin).await?;
+        let mut connection = connect(admin).await?;
         connection
-            .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await
             .context("cannot create a database")?;
         connection.close().await?;
-        Ok(Self { url: with_name(&admin, &name)?, _cluster: cluster })
+        Ok(Self { url: with_name(admin, &name)?, _cluster: None })
     }
 
     /// Its URL, as the server takes it.
@@ -75,7 +61,7 @@ impl Database {
         let mut counts = Vec::new();
         for table in tables {
             let name: String = table.try_get(0)?;
-            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM \"{name}\""));
+            let query = AssertSqlSafe(format!("SELECT count(*) FROM \"{name}\""));
             counts.push((name, connection.fetch_one(query).await?.try_get(0)?));
         }
         connection.close().await?;
@@ -83,8 +69,58 @@ impl Database {
     }
 }
 
-async fn connect(url: &str) -> Result<PgConnection> {
+/// Rows as `psql` prints them: text, or nothing for NULL.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// Sends statements as they stand, as `psql -c` does: several of them are one transaction unless they say otherwise.
+pub async fn run(connection: &mut PgConnection, sql: &str) -> Result<Rows> {
+    // The simple protocol answers text, whatever the type.
+    let rows =
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.with_context(|| sql.to_owned())?;
+    rows.iter().map(cells).collect()
+}
+
+fn cells(row: &PgRow) -> Result<Vec<Option<String>>> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(None);
+            }
+            let text = value.as_str().map_err(|error| anyhow::anyhow!("a cell that is no text: {error}"))?;
+            Ok(Some(text.to_owned()))
+        })
+        .collect()
+}
+
+/// Connects by a URL.
+pub(crate) async fn connect(url: &str) -> Result<PgConnection> {
     PgConnection::connect(url).await.with_context(|| format!("cannot connect to {url}"))
+}
+
+/// Connects to the database that a server keeps in its data directory; the postmaster's file names the socket.
+pub(crate) async fn connect_embedded(data_dir: &std::path::Path) -> Result<PgConnection> {
+    let path = data_dir.join("pg/postmaster.pid");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("no database runs: {}", path.display()))?;
+    // Lines (miscadmin.h): process id, data directory, start time, port, socket directory, …
+    let line = |index| text.lines().nth(index).with_context(|| format!("{} ends early", path.display()));
+    let options = PgConnectOptions::new_without_pgpass()
+        .port(line(3)?.parse()?)
+        .socket(line(4)?)
+        .username("revaer")
+        .database("revaer");
+    options
+        .connect()
+        .await
+        .with_context(|| format!("cannot connect to the database of {}", data_dir.display()))
+}
+
+/// The process id of the postmaster in a data directory.
+pub(crate) fn postmaster(data_dir: &std::path::Path) -> Result<i32> {
+    let path = data_dir.join("pg/postmaster.pid");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.lines().next().with_context(|| format!("{} is empty", path.display()))?.trim().parse()?)
 }
 
 /// The same URL with another database.
@@ -92,90 +128,4 @@ fn with_name(url: &str, name: &str) -> Result<String> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let (server, _) = address.rsplit_once('/').context("a database URL without a database")?;
     Ok(format!("{server}/{name}?{query}"))
-}
-
-impl Cluster {
-    async fn start() -> Result<Self> {
-        let programs = programs()?;
-        let folder =
-            tempfile::Builder::new().prefix("revaer-pg-").tempdir().context("no temporary folder")?;
-        let data = folder.path().join("data");
-        let mut initdb = user_command(&programs.join("initdb"));
-        initdb
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
-            .arg(&data);
-        if is_root() {
-            // `postgres` must be able to write here: it is its own folder then.
-            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
-        }
-        let output = initdb.output().context("cannot run initdb")?;
-        if !output.status.success() {
-            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let mut spec = Spec::new("postgres", programs.join("postgres"), folder.path()).args([
-            "-D".to_owned(),
-            data.display().to_string(),
-            "-k".to_owned(),
-            folder.path().display().to_string(),
-            "-clisten_addresses=".to_owned(),
-            "-cfsync=off".to_owned(),
-            "-cshared_buffers=32MB".to_owned(),
-        ]);
-        // A fast shutdown, which takes the workers along; killing the postmaster would leave them.
-        spec.death_signal = "INT";
-        if is_root() {
-            spec.setpriv =
-                ["--reuid=postgres", "--regid=postgres", "--init-groups"].map(str::to_owned).to_vec();
-        }
-        let mut process = Process::start(&spec)?;
-        let socket = folder.path().join(".s.PGSQL.5432");
-        let url = format!("postgres://postgres@localhost/postgres?host={}", folder.path().display());
-        wait::until("the test's PostgreSQL", Duration::from_mins(1), || {
-            let alive = process.expect_running();
-            let (socket, url) = (&socket, &url);
-            async move {
-                alive?;
-                Ok(if socket.exists() { PgConnection::connect(url).await.ok().map(|_| ()) } else { None })
-            }
-        })
-        .await?;
-        Ok(Self { _process: process, folder })
-    }
-}
-
-/// `PostgreSQL` refuses to run as root: its package's user does it then.
-fn user_command(program: &Path) -> Command {
-    if is_root() {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
-        command.current_dir("/");
-        command
-    } else {
-        Command::new(program)
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// The folder of the newest `PostgreSQL` server on this system.
-fn programs() -> Result<PathBuf> {
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let mut packaged: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .collect();
-    packaged.sort();
-    packaged
-        .into_iter()
-        .rev()
-        .map(|(_, folder)| folder)
-        .chain(on_path)
-        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
-        .context("no PostgreSQL server found: `script/install build` brings it")
 }

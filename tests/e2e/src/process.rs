@@ -192,6 +192,15 @@ impl Process {
         Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1))
     }
 
+    /// Asks it to end and waits as long as that takes: for programs that end within seconds of such a signal.
+    pub(crate) fn end_by(&mut self, signal: Signal) -> Result<()> {
+        if self.status()?.is_none() {
+            self.signal(signal)?;
+            self.exited = Some(self.child.wait()?);
+        }
+        Ok(())
+    }
+
     fn pid(&self) -> Result<Pid> {
         Pid::from_raw(i32::try_from(self.child.id())?).context("no process id")
     }
