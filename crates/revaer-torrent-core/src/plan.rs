@@ -23,6 +23,8 @@ pub struct Desired {
     pub limits: RateLimits,
     /// Its content lies on a volume that is away, or is being worked on: it must not be a member.
     pub withheld: bool,
+    /// The queue lets it run now.
+    pub admitted: bool,
 }
 
 /// Whether the engine has it.
@@ -79,7 +81,14 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Action {
         (Wanted::Stopped, Membership::In) => Action::Unload,
         (Wanted::Stopped, Membership::Out) => Action::Nothing,
         (Wanted::Running, Membership::In) if desired.withheld || desired.failed => Action::Unload,
-        (Wanted::Running, Membership::Out) if desired.withheld || desired.failed => Action::Nothing,
+        (Wanted::Running, Membership::Out) if desired.withheld || desired.failed || !desired.admitted => {
+            Action::Nothing
+        }
+        // What its peers have told is kept before it waits: nobody may be there to tell it again.
+        (Wanted::Running, Membership::In) if !desired.admitted => {
+            let is_new = !desired.has_metainfo && observed.offers_metainfo;
+            if is_new { Action::StoreMetainfo } else { Action::Unload }
+        }
         (Wanted::Running, _) if desired.has_metainfo && !desired.has_path => Action::AssignPath,
         (Wanted::Running, Membership::Out) => Action::Add,
         (Wanted::Running, Membership::In) => plan_member(desired, observed),
@@ -111,6 +120,7 @@ mod tests {
         selection_version: 1,
         limits: RateLimits { download: None, upload: None },
         withheld: false,
+        admitted: true,
     };
     const MEMBER: Observed = Observed {
         membership: Membership::In,
@@ -166,6 +176,25 @@ mod tests {
             assert_eq!(plan(&desired, &MEMBER), Action::Unload);
             assert_eq!(plan(&desired, &OUT), Action::Nothing);
         }
+    }
+
+    #[test]
+    fn a_torrent_whose_turn_has_not_come_is_no_member_and_gets_no_path() {
+        let queued = Desired { admitted: false, ..RUNNING };
+        assert_eq!(plan(&queued, &MEMBER), Action::Unload);
+        assert_eq!(plan(&queued, &OUT), Action::Nothing);
+        assert_eq!(plan(&Desired { has_path: false, ..queued }, &OUT), Action::Nothing);
+        assert_eq!(plan(&Desired { has_path: false, ..queued }, &MEMBER), Action::Unload);
+    }
+
+    #[test]
+    fn a_magnet_whose_turn_is_over_keeps_the_metainfo_that_it_has_fetched() {
+        let magnet = Desired { has_metainfo: false, has_path: false, admitted: false, ..RUNNING };
+        let fetched = Observed { offers_metainfo: true, selection_version: None, ..MEMBER };
+        assert_eq!(plan(&magnet, &fetched), Action::StoreMetainfo);
+        assert_eq!(plan(&Desired { has_metainfo: true, ..magnet }, &fetched), Action::Unload);
+        assert_eq!(plan(&magnet, &Observed { offers_metainfo: false, ..fetched }), Action::Unload);
+        assert_eq!(plan(&Desired { failed: true, ..magnet }, &fetched), Action::Unload);
     }
 
     #[test]

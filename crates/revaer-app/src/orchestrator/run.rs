@@ -437,6 +437,7 @@ fn compare(
         selection_version: record.wish.selection_version,
         limits: record.wish.limits,
         withheld: record.wish.wanted == Wanted::Running && jobs::needs_files_alone(record, policy),
+        admitted: true,
     };
     let member = slot.given.as_ref();
     let observed = Observed {
