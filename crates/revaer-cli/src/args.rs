@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{action, completions, ls, settings, setup, status, tail, torrent},
+    commands::{action, completions, config, keys, ls, presets, setup, status, tail, torrent},
     screen::{Color, Mode},
     secret::Secret,
 };
@@ -70,9 +70,15 @@ pub(crate) enum Command {
     /// Make a fresh server usable
     #[command(subcommand)]
     Setup(setup::Command),
-    /// Read and change settings
+    /// Read and change settings, see who changed them, go back
+    #[command(subcommand, visible_alias = "settings")]
+    Config(config::Command),
+    /// Issue, rotate and revoke API keys
     #[command(subcommand)]
-    Settings(settings::Command),
+    Keys(keys::Command),
+    /// Keep filters for `ls` under names
+    #[command(subcommand)]
+    Presets(presets::Command),
     /// Add and remove torrents
     #[command(subcommand)]
     Torrent(torrent::Command),
@@ -95,7 +101,9 @@ impl Command {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Setup(command) => command.name(),
-            Self::Settings(command) => command.name(),
+            Self::Config(command) => command.name(),
+            Self::Keys(command) => command.name(),
+            Self::Presets(command) => command.name(),
             Self::Torrent(command) => command.name(),
             Self::Ls(_) => "ls",
             Self::Status(_) => "status",

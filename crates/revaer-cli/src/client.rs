@@ -27,6 +27,8 @@ pub(crate) enum Auth<'a> {
     Key,
     /// With the API key if there is one.
     KeyIfAny,
+    /// With this key, whichever the command was given.
+    As(&'a ApiKeyToken),
     /// With the setup token.
     SetupToken(&'a str),
 }
@@ -130,7 +132,9 @@ impl Client {
         }
         match (auth, &self.identity.key) {
             (Auth::None, _) | (Auth::KeyIfAny, None) => {}
-            (Auth::Key | Auth::KeyIfAny, Some(key)) => add(API_KEY_HEADER, &key.expose(), true)?,
+            (Auth::Key | Auth::KeyIfAny, Some(key)) | (Auth::As(key), _) => {
+                add(API_KEY_HEADER, &key.expose(), true)?;
+            }
             (Auth::SetupToken(token), _) => add(SETUP_TOKEN_HEADER, token, true)?,
             (Auth::Key, None) => {
                 return Err(CliError::Input(

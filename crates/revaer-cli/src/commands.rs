@@ -2,11 +2,13 @@
 
 pub(crate) mod action;
 pub(crate) mod completions;
+pub(crate) mod config;
 mod event_line;
 mod follow;
 pub(crate) mod health;
+pub(crate) mod keys;
 pub(crate) mod ls;
-pub(crate) mod settings;
+pub(crate) mod presets;
 pub(crate) mod setup;
 mod setup_complete;
 pub(crate) mod status;
@@ -25,7 +27,9 @@ impl Command {
     pub(crate) async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Setup(command) => setup::run(command, context).await,
-            Self::Settings(command) => settings::run(command, context).await,
+            Self::Config(command) => config::run(command, context).await,
+            Self::Keys(command) => keys::run(command, context).await,
+            Self::Presets(command) => presets::run(command, context).await,
             Self::Torrent(command) => torrent::run(command, context).await,
             Self::Ls(args) => ls::run(args, context).await,
             Self::Status(args) => status::run(args, context).await,

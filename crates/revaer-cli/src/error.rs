@@ -91,6 +91,42 @@ impl CliError {
         }
     }
 
+    /// What to do next, where the server or nobody said why.
+    #[must_use]
+    pub(crate) fn with_next_step(self, step: &str) -> Self {
+        match self {
+            Self::Lost { url, reason, .. } => Self::Lost { url, reason, hint: step.to_owned() },
+            Self::Answer { url, reason } => Self::Answer { url, reason: format!("{reason}; {step}") },
+            Self::Problem(mut problem) => {
+                let detail = problem.detail.take();
+                problem.detail =
+                    Some(detail.map_or_else(|| step.to_owned(), |text| format!("{text}; {step}")));
+                Self::Problem(problem)
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the server did not take the key.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 401)
+    }
+
+    /// Whether the server may have done what it was asked although no answer says so.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Answer { .. } => true,
+            Self::Problem(problem) => problem.status >= 500 || problem.status == 408,
+            Self::Input(_)
+            | Self::File { .. }
+            | Self::Durable(_)
+            | Self::Unreachable { .. }
+            | Self::Unwell { .. }
+            | Self::Host(_)
+            | Self::Output(_) => false,
+        }
+    }
+
     /// The kind of error in a few words.
     pub(crate) fn title(&self) -> &str {
         match self {

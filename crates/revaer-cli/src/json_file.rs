@@ -15,11 +15,17 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads one JSON object from a file, or from stdin where the path is `-`.
 pub(crate) fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
-    let text = if path == Path::new("-") {
+    let is_stdin = path == Path::new("-");
+    let path = if is_stdin { Path::new("stdin") } else { path };
+    let text = if is_stdin {
         read_text(io::stdin().lock(), path)?
     } else {
         read_text(File::open(path).map_err(CliError::file("read", path))?, path)?
     };
+    if text.trim().is_empty() {
+        // Most often the command before a pipe failed, and has said why.
+        return Err(CliError::Input(format!("{} is empty: there is nothing to apply", path.display())));
+    }
     serde_json::from_str(&text)
         .map_err(|error| CliError::Input(format!("{} holds no JSON object: {error}", path.display())))
 }

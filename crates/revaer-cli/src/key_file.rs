@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use revaer_api_models::ApiKeyToken;
 
 use crate::error::CliError;
@@ -21,6 +22,14 @@ pub(crate) struct StoredKey {
     pub(crate) key: ApiKeyToken,
     /// Whether others than the owner can read it.
     pub(crate) exposed: bool,
+}
+
+/// A key of 256 random bits, as the server makes them.
+pub(crate) fn fresh(key_id: &str) -> Result<ApiKeyToken, CliError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| CliError::Host(format!("no random numbers: {error}")))?;
+    ApiKeyToken::new(key_id, URL_SAFE_NO_PAD.encode(secret))
+        .map_err(|error| CliError::Input(error.to_string()))
 }
 
 /// Reads the key; `None` when there is no such file.

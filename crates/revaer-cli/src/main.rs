@@ -9,12 +9,14 @@ mod backoff;
 mod client;
 mod commands;
 mod context;
+mod difference;
 mod environment;
 mod error;
 mod json_file;
 mod key_file;
 mod next_step;
 mod resume_file;
+mod rotation;
 mod screen;
 mod secret;
 mod sse;
@@ -75,7 +77,7 @@ async fn run(cli: &Cli, environment: &Environment) -> u8 {
     let screen = Screen::new(global.output, global.quiet, global.color, environment.no_color);
     let result = match Context::new(global, environment, screen, request_id.clone(), cli.command.needs_key())
     {
-        Ok(context) => cli.command.run(&context).await,
+        Ok(context) => cli.command.run(&context).await.map_err(|error| context.explain(error)),
         Err(error) => Err(error),
     };
     // Whoever read stdout has heard enough: `revaer tail | head` is no failure.

@@ -1,13 +1,17 @@
 //! What the server says to do over HTTP, in the words of whoever sits at a terminal.
 
 /// What the server names, and the command that does it. Longer ones stand before what they contain.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("POST /admin/setup/start or `revaer setup start`", "`revaer setup start`"),
     ("POST /admin/setup/start", "`revaer setup start`"),
-    ("PATCH /admin/settings", "`revaer settings patch`"),
-    ("GET /admin/settings", "`revaer settings get`"),
-    ("through /admin/settings", "with `revaer settings patch`"),
+    ("PATCH /admin/settings", "`revaer config set`"),
+    ("GET /admin/settings/history", "`revaer config history`"),
+    ("GET /admin/settings", "`revaer config get`"),
+    ("through /admin/settings", "with `revaer config set`"),
     ("GET /v1/torrents", "`revaer ls`"),
+    ("GET /v1/auth/keys", "`revaer keys ls`"),
+    ("POST /v1/auth/keys", "`revaer keys issue`"),
+    ("GET /v1/query-presets", "`revaer presets ls`"),
 ];
 
 /// `text` with commands in place of the requests that they send.
@@ -40,15 +44,19 @@ mod tests {
             ),
             (
                 "the server is set up already; change it through PATCH /admin/settings",
-                "the server is set up already; change it through `revaer settings patch`",
+                "the server is set up already; change it through `revaer config set`",
             ),
             (
                 "the server is set up; change it through /admin/settings",
-                "the server is set up; change it with `revaer settings patch`",
+                "the server is set up; change it with `revaer config set`",
             ),
             (
                 "issue a new one with POST /admin/setup/start or `revaer setup start`",
                 "issue a new one with `revaer setup start`",
+            ),
+            (
+                "no such revision; GET /admin/settings/history lists them",
+                "no such revision; `revaer config history` lists them",
             ),
             ("GET /v1/torrents/7/peers, GET /v1/torrents", "GET /v1/torrents/7/peers, `revaer ls`"),
             ("plain", "plain"),

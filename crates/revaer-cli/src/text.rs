@@ -1,6 +1,7 @@
 //! How values look to a person: sizes, times, states, and names that cannot steer the terminal.
 
 use revaer_api_models::StateKind;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A text from elsewhere, made harmless: control and direction characters become `\u{fffd}`.
 ///
@@ -37,6 +38,12 @@ pub(crate) fn span(seconds: u64) -> String {
         (0, ..) => format!("{hours}h{minutes}m"),
         _ => format!("{days}d{hours}h"),
     }
+}
+
+/// A moment from the server, to the second; what is none is shown as it came.
+pub(crate) fn moment(text: &str) -> String {
+    let second = OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|time| time.replace_nanosecond(0).ok());
+    second.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| printable(text))
 }
 
 /// Percent with one decimal, never rounded up to 100.
@@ -86,6 +93,12 @@ mod tests {
             ["0s", "1m1s", "1h1m", "2d1h"],
             [span(0), span(61), span(3_660), span(176_400)].each_ref().map(String::as_str)
         );
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_second() {
+        assert_eq!(moment("2025-10-17T12:00:00.123456Z"), "2025-10-17T12:00:00Z");
+        assert_eq!(moment("soon\u{1b}"), "soon\u{fffd}");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use revaer_api_models::LimitChange;
+use clap::ValueEnum;
+use revaer_api_models::{ApiKeyToken, LimitChange};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 /// For the parser: the id of a torrent that is there.
@@ -17,6 +19,65 @@ pub(crate) fn new_torrent_id(text: &str) -> Result<Uuid, String> {
 
 fn parse_id(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|id| !id.is_nil())
+}
+
+/// For the parser: the id of an API key.
+pub(crate) fn key_id(text: &str) -> Result<String, String> {
+    if ApiKeyToken::is_key_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a key id has 1 to 64 characters of A-Z a-z 0-9 _ -".to_owned())
+    }
+}
+
+/// For the parser: the name of a preset. One of dots alone would be a step in a path.
+pub(crate) fn preset_name(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if fits && text != "." && text != ".." {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a preset has 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned())
+    }
+}
+
+/// For the parser: why something is changed, in words that a header takes.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    let fits = (1..=256).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && !text.trim().is_empty();
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a reason has 1 to 256 ASCII characters on one line".to_owned())
+    }
+}
+
+/// For the parser: a moment.
+pub(crate) fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "a time is written as in RFC 3339, such as 2030-01-31T12:00:00Z".to_owned())
+}
+
+/// An order of the list of torrents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// Newest first
+    #[value(name = "added_at:desc")]
+    Newest,
+    /// Oldest first
+    #[value(name = "added_at:asc")]
+    Oldest,
+}
+
+impl Sort {
+    /// The word on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "added_at:desc",
+            Self::Oldest => "added_at:asc",
+        }
+    }
 }
 
 /// The server's base address: `http` or `https`, without credentials, query or trailing slash.
@@ -176,6 +237,29 @@ mod tests {
         for text in ["nope", "", "00000000-0000-0000-0000-000000000000"] {
             assert!(torrent_id(text).is_err() && new_torrent_id(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_in_paths_cannot_leave_their_place() {
+        assert!(preset_name("tv-1.hd_x").is_ok() && key_id("ops_1-A").is_ok());
+        for text in ["", ".", "..", "a/b", "a%2fb", "a b", "ä", &"x".repeat(65)] {
+            assert!(preset_name(text).is_err(), "{text}");
+            assert!(key_id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_fits_a_header() {
+        assert!(reason("ticket 7: too fast").is_ok());
+        for text in ["", "  ", "a\nb", "für", &"x".repeat(257)] {
+            assert!(reason(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_rfc_3339() {
+        assert!(moment("2030-01-31T12:00:00+02:00").is_ok());
+        assert!(moment("tomorrow").is_err() && moment("2030-01-31").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     error::CliError,
     table::{Cell, Table},
     text::{percent, printable, state_color},
+    values::{Sort, preset_name},
 };
 
 /// Flags of `ls`.
@@ -36,6 +37,12 @@ pub(crate) struct LsArgs {
     /// Only torrents whose name contains this
     #[arg(long, value_name = "FRAGMENT")]
     name: Option<String>,
+    /// Order of the list
+    #[arg(long, value_enum)]
+    sort: Option<Sort>,
+    /// Filter and order that `revaer presets set` keeps; other flags win over its members
+    #[arg(long, value_name = "NAME", value_parser = preset_name)]
+    preset: Option<String>,
 }
 
 impl LsArgs {
@@ -49,6 +56,8 @@ impl LsArgs {
             ("extension", self.extension.clone()),
             ("tags", self.tags.clone()),
             ("name", self.name.clone()),
+            ("sort", self.sort.map(|sort| sort.as_str().to_owned())),
+            ("preset", self.preset.clone()),
         ];
         members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

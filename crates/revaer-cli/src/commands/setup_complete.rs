@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
 use reqwest::Method;
 use revaer_api_models::{ApiKeyToken, SetupCompleted};
@@ -48,7 +47,7 @@ pub(crate) struct CompleteArgs {
     /// Passphrase that seals stored secrets; else the server makes a key of its own
     #[arg(long, env = "REVAER_SETUP_PASSPHRASE", hide_env_values = true)]
     passphrase: Option<Secret>,
-    /// JSON file with more settings (sections as in `settings patch`); the flags win
+    /// JSON file with more settings (sections as in `config set`); the flags win
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// The token of `setup start`
@@ -80,7 +79,7 @@ pub(crate) async fn run(args: &CompleteArgs, context: &Context) -> Result<(), Cl
         Ok(answer) => answer,
         Err(error) => {
             if kept.is_new
-                && is_refusal(&error)
+                && !error.is_ambiguous()
                 && let Err(error) = key_file::remove(path)
             {
                 context.screen.notice(&format!("warning: {error}; the key in it is good for nothing"));
@@ -105,15 +104,6 @@ pub(crate) async fn run(args: &CompleteArgs, context: &Context) -> Result<(), Cl
     ))
 }
 
-/// Whether nothing can have come of the request.
-fn is_refusal(error: &CliError) -> bool {
-    match error {
-        CliError::Problem(problem) => problem.status < 500 && problem.status != 408,
-        CliError::Unreachable { .. } => true,
-        _ => false,
-    }
-}
-
 struct Kept {
     key: ApiKeyToken,
     is_new: bool,
@@ -131,10 +121,7 @@ fn keep_key(path: &Path, key_id: &str) -> Result<Kept, CliError> {
         }
         return Ok(Kept { key: stored.key, is_new: false });
     }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| CliError::Host(format!("no random numbers: {error}")))?;
-    let key = ApiKeyToken::new(key_id, URL_SAFE_NO_PAD.encode(secret))
-        .map_err(|error| CliError::Input(error.to_string()))?;
+    let key = key_file::fresh(key_id)?;
     key_file::write(path, &key)?;
     Ok(Kept { key, is_new: true })
 }
