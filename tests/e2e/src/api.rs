@@ -76,6 +76,17 @@ impl Api {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same client of another address.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self.clone() }
+    }
+
+    /// The same with connections of its own.
+    pub fn fresh(&self) -> Result<Self> {
+        Ok(Self { key: self.key.clone(), ..Self::new(&self.base)? })
+    }
+
     /// The key in use.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()

@@ -32,6 +32,8 @@ pub struct Options {
     pub listen: Option<String>,
     /// Whether it outlives the harness.
     pub detached: bool,
+    /// Listens where the settings say, and not at `listen`.
+    pub as_configured: bool,
 }
 
 /// A server and its data directory.
@@ -45,7 +47,7 @@ pub struct App {
     data_dir: PathBuf,
     logs: PathBuf,
     options: Options,
-    _address: Address,
+    address: Address,
     _folder: Option<TempDir>,
 }
 
@@ -94,7 +96,7 @@ impl App {
             data_dir,
             logs,
             options,
-            _address: address,
+            address,
             _folder: folder,
         })
     }
@@ -124,10 +126,12 @@ impl App {
         let mut spec =
             Spec::new(&format!("revaer-app-{}", self.starts), binaries::find("revaer-app")?, &self.logs)
                 .args(["--data-dir".to_owned(), self.data_dir.display().to_string()])
-                .args(["--listen", self.options.listen.as_deref().unwrap_or("127.0.0.1:0")])
                 .args(["--log-format", "json"])
                 .env_remove("REVAER_TEST_DATABASE_URL")
                 .env_remove("RUST_LOG");
+        if !self.options.as_configured {
+            spec = spec.args(["--listen", self.options.listen.as_deref().unwrap_or("127.0.0.1:0")]);
+        }
         spec = match &self.options.database_url {
             Some(url) => spec.env("DATABASE_URL", url.clone()),
             None => spec.env_remove("DATABASE_URL"),
@@ -156,6 +160,16 @@ impl App {
     /// The address and port that the engine is told to listen on.
     pub fn engine(&self) -> SocketAddrV4 {
         self.engine
+    }
+
+    /// A free port of an address that belongs to this server alone.
+    pub fn free_endpoint(&self) -> Result<SocketAddrV4> {
+        self.address.endpoint()
+    }
+
+    /// From its next start on it listens where its settings say.
+    pub fn listen_as_configured(&mut self) {
+        self.options.as_configured = true;
     }
 
     /// The data directory.

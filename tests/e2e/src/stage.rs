@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -111,6 +111,33 @@ impl Server {
         .await
     }
 
+    /// The whole health document.
+    pub async fn health(&self) -> Result<Value> {
+        self.api.get("/health/full").await?.expect(200)
+    }
+
+    /// The settings in force.
+    pub async fn settings(&self) -> Result<Value> {
+        self.api.get("/admin/settings").await?.expect(200)
+    }
+
+    /// Waits until the health document satisfies `condition`; answers it. A server that does not answer fails it.
+    pub async fn wait_health(
+        &self,
+        what: &str,
+        limit: Duration,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let last = std::sync::Mutex::new(Value::Null);
+        let found = wait::until(what, limit, || async {
+            let health = self.health().await?;
+            last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&health);
+            Ok(condition(&health).then_some(health))
+        })
+        .await;
+        found.with_context(|| format!("last seen: {}", last.into_inner().unwrap_or_default()))
+    }
+
     /// Where the entry of a torrent is in the library.
     pub fn entry(&self, torrent: &Metainfo) -> PathBuf {
         self.app.library().join(&torrent.name)
@@ -134,6 +161,17 @@ impl Server {
         self.api.wait_library(id, limit).await?;
         seed.expect_equal(&self.entry(&seed.torrent))
     }
+}
+
+/// Whether a health document calls a component degraded.
+pub fn is_degraded(health: &Value, component: &str) -> bool {
+    health["degraded"].as_array().is_some_and(|all| all.iter().any(|name| name == component))
+}
+
+/// A limit on the first key that no test reaches.
+pub fn unhurried_key() -> Value {
+    let rate_limit = json!({ "burst": 1_000_000, "per_seconds": 1 });
+    json!({ "api_keys": [{ "op": "upsert", "key_id": "admin", "label": "first", "rate_limit": rate_limit }] })
 }
 
 /// How often a loop of crashes runs: `REVAER_E2E_LOOPS`, else `default`.

@@ -41,3 +41,8 @@ pub async fn within<T>(
         Err(_) => bail!("waited {} s for {what}, in vain", limit.as_secs()),
     }
 }
+
+/// Lets a time pass: for what is about a time and not about a condition, such as the random moment of a crash.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
