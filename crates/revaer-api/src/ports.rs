@@ -5,7 +5,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc, time::Instant};
 use revaer_catalog::{Catalog, Intents};
 use revaer_config::ConfigService;
 use revaer_events::EventLog;
-use revaer_telemetry::{Health, Metrics, Tasks};
+use revaer_telemetry::{Guardrails, Health, Metrics, Tasks};
 use revaer_torrent_core::engine::TorrentEngine;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -29,6 +29,8 @@ pub struct Ports {
     pub health: Health,
     /// Figures.
     pub metrics: Metrics,
+    /// What deserves a second look.
+    pub guardrails: Guardrails,
     /// The database, for what is too large to keep in memory.
     pub pool: PgPool,
     /// Spawns.

@@ -53,6 +53,26 @@ pub(crate) fn from_row(section: Section, row: &Value) -> Result<Value, Vec<Fault
     if faults.is_empty() { Ok(Value::Object(document)) } else { Err(faults) }
 }
 
+/// A stored row in the form of its document, unchecked; columns that it does not have are left out.
+pub(crate) fn shown(section: Section, row: &Value) -> Value {
+    of_fields(row, section.fields().iter())
+}
+
+/// What of a stored row a changeset may name, in the form of its document.
+pub(crate) fn settable(section: Section, row: &Value) -> Value {
+    of_fields(row, section.fields().iter().filter(|field| field.setter == Setter::Operator))
+}
+
+fn of_fields(row: &Value, fields: impl Iterator<Item = &'static Field>) -> Value {
+    let mut document = Map::new();
+    for field in fields {
+        if let Some(value) = row.get(field.column) {
+            insert(&mut document, field.path, value.clone());
+        }
+    }
+    Value::Object(document)
+}
+
 fn insert(document: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         None => {

@@ -85,6 +85,22 @@ pub enum ConfigError {
         /// What is in force.
         actual: i64,
     },
+    /// There is no such thing.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// `API key`, `query preset` or `revision`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// There is one of that name already.
+    #[error("there is an {what} {name} already; choose another name, or change that one")]
+    Exists {
+        /// `API key`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The change would leave nobody who could make the next one.
     #[error(
         "the change would leave no enabled API key that has not expired; enable or add another one first"
@@ -130,6 +146,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// A sealed secret does not open under the secret key, so it cannot be sealed under another one.
+    #[error(
+        "the secret {name} does not open under the present secret key; restore the key file that it was sealed with, or delete the secret"
+    )]
+    Sealed {
+        /// The secret.
+        name: String,
     },
     /// Sealing, opening or hashing failed.
     #[error("{operation} failed")]

@@ -56,7 +56,9 @@ impl Documents {
 pub(crate) fn faults(current: &ConfigSnapshot, changeset: &Changeset, purpose: Purpose) -> Vec<Fault> {
     let documents = Documents::of(current);
     let differing = documents.differing(&changeset.changes);
-    let mut faults = immutable_faults(current, &differing, changeset);
+    // Whoever is on the host can issue a key whatever the settings say: it is the way back in.
+    let mut faults =
+        if purpose == Purpose::Host { Vec::new() } else { immutable_faults(current, &differing, changeset) };
     faults.extend(name_faults(&differing));
     faults.extend(coverage_faults(&documents, &differing));
     faults.extend(key_faults(current, changeset, purpose));
@@ -71,9 +73,13 @@ fn immutable_faults(current: &ConfigSnapshot, differing: &[&Change], changeset: 
             faults.push(Fault::new(change.pointer(), immutable_message(entry)));
         }
     }
-    for (section, touched) in
-        [("api_keys", !changeset.keys.is_empty()), ("secrets", !changeset.secrets.is_empty())]
-    {
+    let keys_differ = changeset.keys.iter().any(|change| match change {
+        KeyChange::Upsert(wanted) => {
+            !current.key(wanted.key_id.as_str()).is_some_and(|key| wanted.is_met_by(key))
+        }
+        KeyChange::Delete { key_id, .. } => current.key(key_id.as_str()).is_some(),
+    });
+    for (section, touched) in [("api_keys", keys_differ), ("secrets", !changeset.secrets.is_empty())] {
         let entry = entries.iter().find(|entry| entry.strip_suffix(".*").unwrap_or(entry) == section);
         if let Some(entry) = entry.filter(|_| touched) {
             faults.push(Fault::new(format!("/{section}"), immutable_message(entry)));

@@ -144,8 +144,25 @@ impl KeyFile {
         Self(path)
     }
 
+    /// Where the next key lies while one is exchanged for another.
+    pub(crate) fn next(&self) -> Self {
+        let mut path = self.0.clone().into_os_string();
+        path.push(".next");
+        Self(path.into())
+    }
+
     /// Reads the key, or makes one where there is no file. Returns whether it was made.
     pub(crate) fn load_or_create(&self) -> Result<(SecretKey, bool), ConfigError> {
+        if let Some(key) = self.load()? {
+            return Ok((key, false));
+        }
+        let key = SecretKey::generate()?;
+        self.store(&key)?;
+        Ok((key, true))
+    }
+
+    /// Reads the key; `None` where there is no file.
+    pub(crate) fn load(&self) -> Result<Option<SecretKey>, ConfigError> {
         match fs::read_to_string(&self.0) {
             Ok(text) => {
                 self.warn_if_open();
@@ -153,15 +170,21 @@ impl KeyFile {
                 let bytes = bytes.ok_or_else(|| {
                     self.unusable("it must hold one line, 32 bytes in base64url; restore it from a backup")
                 })?;
-                Ok((SecretKey::from_bytes(bytes)?, false))
+                Ok(Some(SecretKey::from_bytes(bytes)?))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = SecretKey::generate()?;
-                self.store(&key)?;
-                Ok((key, true))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.unusable(error)),
         }
+    }
+
+    /// Renames this file over another; when it returns, that survives a power cut.
+    pub(crate) fn take_the_place_of(&self, other: &Self) -> Result<(), ConfigError> {
+        revaer_durable::rename(&self.0, &other.0).map_err(|error| self.unusable(error))
+    }
+
+    /// Deletes the file.
+    pub(crate) fn remove(&self) -> Result<(), ConfigError> {
+        fs::remove_file(&self.0).map_err(|error| self.unusable(error))
     }
 
     /// Replaces the key; when it returns, the new one survives a power cut.

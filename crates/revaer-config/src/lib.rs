@@ -18,6 +18,7 @@ mod glob;
 mod judge;
 mod keyring;
 mod password;
+mod preset;
 mod profile;
 mod rule;
 mod service;
@@ -28,11 +29,13 @@ mod text;
 mod token;
 
 pub use error::{AuthError, ConfigError, Fault, TokenFault};
+pub use preset::{PresetFilter, PresetSort, QueryPreset};
 pub use profile::{
     AppProfile, Encryption, EngineProfile, Features, FsPolicy, Implementation, LogFormat, LogLevel, Mode,
     MoveMode, Par2, Telemetry, Tracker,
 };
 pub use service::{
-    Applied, BootstrapOptions, ChangeContext, ConfigService, IssuedToken, RevisionChange, SetupCompleted,
+    AddressKeeper, Applied, BootstrapOptions, ChangeContext, ConfigService, HistoryPage, HistoryQuery,
+    HostKey, IssuedKey, IssuedToken, Reserving, RevisionChange, SetupCompleted, Subscriber,
 };
 pub use snapshot::{ApiKeyInfo, ConfigSnapshot, KeyId, RateLimit, Revision};

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use crate::{
     error::AuthError,
     keyring::{Mac, SecretKey},
+    preset::QueryPreset,
     profile::{AppProfile, EngineProfile, FsPolicy},
 };
 
@@ -102,8 +103,23 @@ impl ApiKeyInfo {
 /// What a secret is compared with.
 #[derive(Clone)]
 pub(crate) struct Credential {
-    pub(crate) secret_hash: String,
-    /// Absent where the row has none for its hash and the present secret key.
+    pub(crate) secret: Proof,
+    /// The secret before the last rotation, and until when it is taken.
+    pub(crate) previous: Option<(Proof, OffsetDateTime)>,
+}
+
+impl Credential {
+    /// The secret before the last rotation, where it is still taken.
+    pub(crate) fn previous_at(&self, now: OffsetDateTime) -> Option<(&Proof, OffsetDateTime)> {
+        self.previous.as_ref().filter(|(_, until)| *until > now).map(|(proof, until)| (proof, *until))
+    }
+}
+
+/// What is known of one secret.
+#[derive(Clone)]
+pub(crate) struct Proof {
+    pub(crate) hash: String,
+    /// Absent where there is none for this hash and the present secret key.
     pub(crate) mac: Option<Mac>,
 }
 
@@ -131,12 +147,15 @@ pub struct ConfigSnapshot {
     pub api_keys: Vec<ApiKeyInfo>,
     /// The names of the sealed secrets.
     pub secrets: Vec<String>,
+    /// Filters of lists under a name, sorted by it.
+    pub presets: Vec<QueryPreset>,
     pub(crate) credentials: Credentials,
 }
 
 impl fmt::Debug for ConfigSnapshot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { revision, app, engine, fs, api_keys, secrets, changed_at: _, credentials: _ } = self;
+        let Self { revision, app, engine, fs, api_keys, secrets, presets, changed_at: _, credentials: _ } =
+            self;
         formatter
             .debug_struct("ConfigSnapshot")
             .field("revision", revision)
@@ -145,6 +164,7 @@ impl fmt::Debug for ConfigSnapshot {
             .field("fs", fs)
             .field("api_keys", api_keys)
             .field("secrets", secrets)
+            .field("presets", presets)
             .finish_non_exhaustive()
     }
 }
@@ -165,16 +185,19 @@ impl ConfigSnapshot {
     ) -> Result<ApiKeyInfo, AuthError> {
         let given = self.credentials.secret_key.mac(key_id, secret);
         let credential = self.credentials.by_key.get(key_id);
-        if credential.is_some_and(|one| one.mac.is_none()) {
-            return Err(AuthError::Unverified);
-        }
+        let previous = credential.and_then(|one| one.previous_at(now));
+        // Right, old, wrong and unknown: two comparisons each. The dummy is random, so that no secret has its mark.
         let dummy = self.credentials.secret_key.dummy();
-        let stored = credential.and_then(|one| one.mac.as_ref()).unwrap_or(dummy);
-        // The dummy is random: no secret has its MAC.
-        if !given.matches(stored) || credential.is_none() {
-            return Err(AuthError::Rejected);
+        let is_present = given.matches(credential.and_then(|one| one.secret.mac.as_ref()).unwrap_or(dummy));
+        let is_previous = given.matches(previous.and_then(|(proof, _)| proof.mac.as_ref()).unwrap_or(dummy));
+        let unmarked = credential.is_some_and(|one| one.secret.mac.is_none())
+            || previous.is_some_and(|(proof, _)| proof.mac.is_none());
+        match (is_present, is_previous, previous) {
+            (true, ..) => self.admit(key_id, now),
+            (false, true, Some((_, until))) => self.admit_until(key_id, now, until),
+            _ if unmarked => Err(AuthError::Unverified),
+            _ => Err(AuthError::Rejected),
         }
-        self.admit(key_id, now)
     }
 
     /// The key, once its secret is known to be right.
@@ -189,10 +212,27 @@ impl ConfigSnapshot {
         Ok(info.clone())
     }
 
+    /// The key by a secret that was rotated away: for its caller it expires when that secret does.
+    pub(crate) fn admit_until(
+        &self,
+        key_id: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<ApiKeyInfo, AuthError> {
+        let mut info = self.admit(key_id, now)?;
+        info.expires_at = Some(info.expires_at.map_or(until, |end| end.min(until)));
+        Ok(info)
+    }
+
     /// The key of this name.
     pub fn key(&self, key_id: &str) -> Option<&ApiKeyInfo> {
         let at = self.api_keys.binary_search_by(|info| info.key_id.as_str().cmp(key_id)).ok()?;
         self.api_keys.get(at)
+    }
+
+    /// The preset of this name.
+    pub fn preset(&self, name: &str) -> Option<&QueryPreset> {
+        self.presets.iter().find(|preset| preset.name == name)
     }
 
     /// The directories content may be in: `allow_paths` and the three roots, each once.

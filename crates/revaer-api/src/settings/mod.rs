@@ -70,6 +70,7 @@ pub(crate) async fn change(
     let context = ChangeContext {
         actor: caller.info.key_id.to_string(),
         request_id: Some(identity.text()),
+        reason: None,
         if_match: if_match(request.headers())?,
     };
     let changeset: Value = body::json(request, body::JSON_LIMIT).await?;

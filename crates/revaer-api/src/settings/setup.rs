@@ -84,7 +84,7 @@ pub(crate) async fn complete(
 }
 
 fn context(actor: &str, identity: &Identity) -> ChangeContext {
-    ChangeContext { actor: actor.to_owned(), request_id: Some(identity.text()), if_match: None }
+    ChangeContext { actor: actor.to_owned(), request_id: Some(identity.text()), reason: None, if_match: None }
 }
 
 /// What the answer shows is shown once: no cache may keep it.

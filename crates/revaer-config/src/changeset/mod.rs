@@ -1,7 +1,7 @@
 //! A `SettingsChangeset`, read: everything that is well-formed in it, and every fault of its shape.
 
-mod keys;
-mod members;
+pub(crate) mod keys;
+pub(crate) mod members;
 mod secrets;
 
 use std::collections::HashSet;
@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Change,
     /// The completion of setup.
     Setup,
+    /// A command on the server's own host.
+    Host,
 }
 
 /// What a document asks for. Holds secrets: never printed.

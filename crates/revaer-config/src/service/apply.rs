@@ -1,6 +1,6 @@
 //! A changeset against an active server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -12,8 +12,8 @@ use super::{
     run_blocking,
 };
 use crate::{
-    changeset::{self, Changeset, Purpose},
-    error::ConfigError,
+    changeset::{self, Changeset, KeyChange, Purpose},
+    error::{ConfigError, Fault},
     judge,
     profile::Mode,
     snapshot::ConfigSnapshot,
@@ -26,6 +26,8 @@ pub struct Applied {
     pub snapshot: Arc<ConfigSnapshot>,
     /// The sections that differ now; empty where the changeset changed nothing, and made no revision.
     pub sections: Vec<String>,
+    /// Settings that were stored and are not in force, each with what overrides it.
+    pub notices: Vec<Fault>,
 }
 
 impl ConfigService {
@@ -58,20 +60,34 @@ impl ConfigService {
         faults.extend(judge::faults(&known, &changeset, Purpose::Change));
         let report = self.check_environment(Wanted::of_changes(&known, &changeset.changes)).await;
         faults.extend(report.faults.iter().cloned());
+        let mut reservation = None;
+        if faults.is_empty() {
+            match self.reserve_address(&known, &changeset.changes).await {
+                Ok(reserved) => reservation = reserved,
+                Err(fault) => faults.push(fault),
+            }
+        }
         let outcome = if faults.is_empty() {
-            self.commit_change(&changeset, context).await
+            self.commit_change(&changeset, Purpose::Change, Existing::Any, context).await
         } else {
             Err(ConfigError::invalid(faults))
         };
-        if outcome.is_err() {
-            run_blocking(move || report.undo()).await;
+        match (&outcome, reservation) {
+            (Ok(_), Some(reservation)) => reservation.keep(),
+            (Ok(_), None) => {}
+            (Err(_), _) => {
+                run_blocking(move || report.undo()).await;
+            }
         }
         outcome
     }
 
-    async fn commit_change(
+    /// Commits a judged changeset, again where the database broke it off.
+    pub(super) async fn commit_change(
         &self,
         changeset: &Changeset,
+        purpose: Purpose,
+        existing: Existing,
         context: &ChangeContext,
     ) -> Result<Applied, ConfigError> {
         let prepared = self.prepare_keys(changeset, &self.secret_key()).await?;
@@ -79,7 +95,7 @@ impl ConfigService {
         let _turn = self.shared.writers.acquire().await;
         let mut attempt = 0;
         loop {
-            match self.try_commit(changeset, &prepared, context).await {
+            match self.try_commit(changeset, &prepared, purpose, existing, context).await {
                 Err(error) if commit::is_worth_retrying(&error, attempt) => attempt += 1,
                 Err(error) => return Err(self.explain(error).await),
                 Ok(applied) => return Ok(applied),
@@ -91,22 +107,57 @@ impl ConfigService {
         &self,
         changeset: &Changeset,
         prepared: &PreparedKeys,
+        purpose: Purpose,
+        existing: Existing,
         context: &ChangeContext,
     ) -> Result<Applied, ConfigError> {
         let secret_key = self.secret_key();
         let OpenChange { mut transaction, current } = self.open_change(context).await?;
         check_conditions(&current, changeset, context)?;
+        existing.check(&current, changeset)?;
         // Judged again: others may have changed what it was judged against.
-        let faults = judge::faults(&current, changeset, Purpose::Change);
+        let faults = judge::faults(&current, changeset, purpose);
         if !faults.is_empty() {
             return Err(ConfigError::invalid(faults));
         }
         judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
         let sections = commit::write(&mut transaction, &current, changeset, prepared, &secret_key).await?;
-        let changed = self.read(&mut transaction, &secret_key).await?;
+        let changed =
+            if sections.is_empty() { current } else { self.read(&mut transaction, &secret_key).await? };
         transaction.commit().await?;
-        let snapshot = self.publish(changed);
-        Ok(Applied { snapshot, sections: sections.into_iter().map(ToOwned::to_owned).collect() })
+        let snapshot = self.publish(changed, Instant::now());
+        if sections.is_empty() {
+            self.tell_unchanged(context);
+        }
+        let notices = self.notices(&changeset.changes);
+        let sections = sections.into_iter().map(ToOwned::to_owned).collect();
+        Ok(Applied { snapshot, sections, notices })
+    }
+}
+
+/// What a change supposes of the keys that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    Any,
+    /// There is none of that name.
+    No,
+    /// There is one of that name.
+    Yes,
+}
+
+impl Existing {
+    fn check(self, current: &ConfigSnapshot, changeset: &Changeset) -> Result<(), ConfigError> {
+        const WHAT: &str = "API key";
+        for (_, name) in changeset.keys.iter().map(KeyChange::name) {
+            match (self, current.key(name).is_some()) {
+                (Self::No, true) => return Err(ConfigError::Exists { what: WHAT, name: name.to_owned() }),
+                (Self::Yes, false) => {
+                    return Err(ConfigError::NotFound { what: WHAT, name: name.to_owned() });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

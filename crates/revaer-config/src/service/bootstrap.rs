@@ -2,15 +2,18 @@
 
 use std::{
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, OnceLock, RwLock},
 };
 
-use revaer_telemetry::{Component as HealthComponent, Health};
+use revaer_telemetry::{Component as HealthComponent, Health, Telemetry};
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
-use super::{BootstrapOptions, ConfigService, Hashing, Shared, load, run_blocking};
+use super::{
+    BootstrapOptions, ConfigService, Hashing, MOST_UNCHANGED, Shared, guards, load, reseal, run_blocking,
+    subscribers::Subscribers,
+};
 use crate::{
     error::{ConfigError, Fault},
     field::Section,
@@ -19,7 +22,7 @@ use crate::{
     snapshot::ConfigSnapshot,
     sql::{
         history, secrets,
-        settings::{self, Rows},
+        settings::{self, Rows, Writer},
     },
 };
 
@@ -35,25 +38,32 @@ impl ConfigService {
     pub async fn bootstrap(
         pool: PgPool,
         options: BootstrapOptions,
-        health: Health,
+        telemetry: Telemetry,
     ) -> Result<Self, ConfigError> {
+        let health = &telemetry.health;
         let key_file = KeyFile::new(options.key_file);
         let (reader, data_dir) = (key_file.clone(), options.data_dir);
         let loaded = run_blocking(move || Ok((reader.load_or_create()?, normal(&data_dir)?))).await;
         let ((secret_key, made), data_dir) =
             loaded.unwrap_or(Err(ConfigError::Crypto { operation: "reading the secret key file" }))?;
-        let secret_key = Arc::new(secret_key);
+        let secret_key = Arc::new(reseal::settle(&pool, &key_file, secret_key).await?);
 
         create_missing(&pool, &data_dir).await?;
         let rows = settings::read_all(&pool, secret_key.id()).await?;
-        let snapshot = first_snapshot(&pool, rows, &secret_key, &health).await?;
-        report_key(&pool, &snapshot, &secret_key, &key_file, made, &health).await?;
+        let snapshot = first_snapshot(&pool, rows, &secret_key, health).await?;
+        report_key(&pool, &snapshot, &secret_key, &key_file, made, health).await?;
+        guards::begin(&snapshot, &telemetry);
         let shared = Shared {
             pool,
-            health,
+            subscribers: Arc::new(Subscribers::new(telemetry.clone())),
+            telemetry,
             key_file,
             secret_key: RwLock::new(secret_key),
             published: watch::Sender::new(Arc::new(snapshot)),
+            publishing: Mutex::default(),
+            unchanged: broadcast::Sender::new(MOST_UNCHANGED),
+            address_keeper: OnceLock::new(),
+            overrides: options.overrides,
             writers: Semaphore::new(1),
             hashing: Hashing::new(),
             rejection_noted: Mutex::new(None),
@@ -66,7 +76,8 @@ impl ConfigService {
 async fn create_missing(pool: &PgPool, data_dir: &str) -> Result<(), ConfigError> {
     let below = |name: &str| format!("{}/{name}", data_dir.trim_end_matches('/'));
     let mut transaction = pool.begin().await?;
-    settings::begin_change(&mut transaction, "revaer-app", None).await?;
+    let writer = Writer { actor: "revaer-app", request_id: None, reason: None };
+    settings::begin_change(&mut transaction, writer).await?;
     settings::create_missing(&mut transaction, &below("resume"), &below("downloads"), &below("library"))
         .await?;
     transaction.commit().await?;
@@ -107,6 +118,15 @@ async fn first_snapshot(
     if let Value::Array(keys) = &mut rows.keys {
         // Closed rather than guessed: a key that breaks a rule lets nobody in.
         keys.retain(|row| match load::key_of(row.clone()) {
+            Err(ConfigError::InvalidStored { fault }) => {
+                broken.get_or_insert(fault);
+                false
+            }
+            _ => true,
+        });
+    }
+    if let Value::Array(presets) = &mut rows.presets {
+        presets.retain(|row| match load::preset_of(row) {
             Err(ConfigError::InvalidStored { fault }) => {
                 broken.get_or_insert(fault);
                 false

@@ -28,7 +28,7 @@ impl ConfigService {
     /// Takes the lock and reads the settings under it.
     pub(super) async fn open_change(&self, context: &ChangeContext) -> Result<OpenChange, ConfigError> {
         let mut transaction = self.shared.pool.begin().await?;
-        settings::begin_change(&mut transaction, &context.actor, context.request_id.as_deref()).await?;
+        settings::begin_change(&mut transaction, context.writer()).await?;
         let current = self.read(&mut transaction, &self.secret_key()).await?;
         Ok(OpenChange { transaction, current })
     }
@@ -112,7 +112,7 @@ async fn write_key(
     let stored = current.credentials.by_key.get(key_id);
     let secret = prepared.get(key_id).filter(|new| {
         let same = |mac: &crate::keyring::Mac| mac.matches(&new.mac);
-        !stored.and_then(|one| one.mac.as_ref()).is_some_and(same)
+        !stored.and_then(|one| one.secret.mac.as_ref()).is_some_and(same)
     });
     let row = row_of(wanted, before, secret.map(|new| new.secret_hash.as_str()));
     match before {
@@ -146,6 +146,7 @@ fn row_of<'a>(
         label: wanted.label.as_deref().or(before.map(|key| key.label.as_str())).unwrap_or(key_id),
         enabled: wanted.enabled.or(before.map(|key| key.enabled)).unwrap_or(true),
         secret_hash,
+        grace_seconds: wanted.grace.as_secs_f64(),
         rate_limit: match wanted.rate_limit {
             Some(limit) => limit.into(),
             None => before.map_or(Some(RateLimit::DEFAULT), |key| key.rate_limit),

@@ -1,6 +1,10 @@
 //! From rows to a snapshot. Pure.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -11,7 +15,8 @@ use crate::{
     error::{ConfigError, Fault},
     field::Section,
     keyring::{Mac, SecretKey},
-    snapshot::{ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, RateLimit, Revision},
+    preset::{self, QueryPreset},
+    snapshot::{ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, Proof, RateLimit, Revision},
     sql::settings::Rows,
 };
 
@@ -21,6 +26,9 @@ struct KeyRow {
     label: String,
     enabled: bool,
     secret_hash: String,
+    previous_hash: Option<String>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    previous_until: Option<OffsetDateTime>,
     rate_limit_burst: Option<u32>,
     rate_limit_per_seconds: Option<u32>,
     #[serde(with = "time::serde::rfc3339")]
@@ -28,6 +36,21 @@ struct KeyRow {
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
     mac: Option<String>,
+    previous_mac: Option<String>,
+}
+
+/// A snapshot, and when what it shows was committed.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: ConfigSnapshot,
+    pub(crate) committed_at: Instant,
+}
+
+/// [`snapshot_of`] with the time of its commit by this process's clock; the database's may be set otherwise.
+pub(crate) fn loaded(rows: Rows, secret_key: Arc<SecretKey>) -> Result<Loaded, ConfigError> {
+    let age = Duration::try_from_secs_f64(rows.age_seconds).unwrap_or_default();
+    let now = Instant::now();
+    let committed_at = now.checked_sub(age).unwrap_or(now);
+    Ok(Loaded { snapshot: snapshot_of(rows, secret_key)?, committed_at })
 }
 
 /// The snapshot of the rows, or the first rule that they break.
@@ -41,6 +64,7 @@ pub(crate) fn snapshot_of(rows: Rows, secret_key: Arc<SecretKey>) -> Result<Conf
         fs: profile_of(Section::Fs, rows.fs.as_ref())?,
         api_keys,
         secrets: rows.secrets,
+        presets: presets_of(&rows.presets)?,
         credentials: Credentials { secret_key, by_key },
     })
 }
@@ -86,8 +110,34 @@ pub(crate) fn key_of(row: Value) -> Result<(ApiKeyInfo, Credential), ConfigError
         created_at: row.created_at.to_offset(UtcOffset::UTC),
         expires_at: row.expires_at.map(|time| time.to_offset(UtcOffset::UTC)),
     };
-    let mac = row.mac.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
-    Ok((info, Credential { secret_hash: row.secret_hash, mac }))
+    let mac = |hex: Option<String>| hex.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
+    let secret = Proof { hash: row.secret_hash, mac: mac(row.mac) };
+    let previous = Proof { hash: row.previous_hash.unwrap_or_default(), mac: mac(row.previous_mac) };
+    let previous = row.previous_until.map(|until| (previous, until));
+    Ok((info, Credential { secret, previous }))
+}
+
+/// The presets, or the rule that one of them breaks.
+pub(crate) fn presets_of(rows: &Value) -> Result<Vec<QueryPreset>, ConfigError> {
+    let Value::Array(rows) = rows else { return Err(broken_preset("the rows are no array")) };
+    rows.iter().map(preset_of).collect()
+}
+
+/// One preset from its row, or the rule that it breaks.
+pub(crate) fn preset_of(row: &Value) -> Result<QueryPreset, ConfigError> {
+    let mut stored: QueryPreset =
+        QueryPreset::deserialize(row).map_err(|error| broken_preset(&error.to_string()))?;
+    // Judged by the rule of requests: what they could not have stored does not take effect.
+    let body = serde_json::json!({"filter": row.get("filter"), "sort": row.get("sort")});
+    if let Some(fault) = preset::read(&body).err().and_then(|faults| faults.into_iter().next()) {
+        return Err(broken_preset(&format!("{} at {}: {}", stored.name, fault.pointer, fault.message)));
+    }
+    stored.updated_at = stored.updated_at.to_offset(UtcOffset::UTC);
+    Ok(stored)
+}
+
+fn broken_preset(message: &str) -> ConfigError {
+    ConfigError::InvalidStored { fault: Fault::new("/query_presets", message) }
 }
 
 fn broken_key(message: &str) -> ConfigError {

@@ -1,32 +1,51 @@
 //! [`ConfigService`]: the one door to the settings.
 
+mod address;
 mod apply;
 mod authenticate;
 mod bootstrap;
 mod commit;
+mod guards;
 mod history;
+mod issue;
 mod load;
 mod prepare;
+mod presets;
+mod reseal;
 mod setup;
+mod subscribers;
 mod token;
 mod watcher;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Instant,
 };
 
-use revaer_telemetry::Health;
+use revaer_telemetry::Telemetry;
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
-pub use self::{apply::Applied, history::RevisionChange, setup::SetupCompleted, token::IssuedToken};
-use crate::{
-    error::ConfigError,
-    keyring::{KeyFile, SecretKey},
-    snapshot::ConfigSnapshot,
+pub use self::{
+    address::{AddressKeeper, Reserving},
+    apply::Applied,
+    history::{HistoryPage, HistoryQuery, RevisionChange},
+    issue::{HostKey, IssuedKey},
+    setup::SetupCompleted,
+    subscribers::Subscriber,
+    token::IssuedToken,
 };
+use self::{load::Loaded, subscribers::Subscribers};
+use crate::{
+    error::{ConfigError, Fault},
+    keyring::{KeyFile, SecretKey},
+    snapshot::{ConfigSnapshot, Revision},
+    sql::settings::Writer,
+};
+
+/// Changesets that changed nothing, waiting to be told.
+const MOST_UNCHANGED: usize = 256;
 
 /// What the service needs to know before there are settings.
 #[derive(Debug, Clone)]
@@ -35,6 +54,8 @@ pub struct BootstrapOptions {
     pub data_dir: PathBuf,
     /// The file of the secret key; made where it does not exist.
     pub key_file: PathBuf,
+    /// Settings that this process does not follow: pointer, and what is in force instead of them.
+    pub overrides: Vec<Fault>,
 }
 
 /// Who makes a change, and against what.
@@ -44,8 +65,16 @@ pub struct ChangeContext {
     pub actor: String,
     /// The request that caused the change.
     pub request_id: Option<String>,
+    /// Why, in the words of whoever made the change.
+    pub reason: Option<String>,
     /// The revision that the change was made against; another one in force is a conflict.
     pub if_match: Option<i64>,
+}
+
+impl ChangeContext {
+    fn writer(&self) -> Writer<'_> {
+        Writer { actor: &self.actor, request_id: self.request_id.as_deref(), reason: self.reason.as_deref() }
+    }
 }
 
 /// The one door to the settings. Clones share it.
@@ -56,10 +85,16 @@ pub struct ConfigService {
 
 struct Shared {
     pool: PgPool,
-    health: Health,
+    telemetry: Telemetry,
     key_file: KeyFile,
     secret_key: RwLock<Arc<SecretKey>>,
     published: watch::Sender<Arc<ConfigSnapshot>>,
+    /// Held while a snapshot is put in force, so that what is said of it comes in its order.
+    publishing: Mutex<()>,
+    subscribers: Arc<Subscribers>,
+    unchanged: broadcast::Sender<RevisionChange>,
+    address_keeper: OnceLock<Arc<dyn AddressKeeper>>,
+    overrides: Vec<Fault>,
     /// Writers of this process queue here, so that they hold one connection and not the whole pool.
     writers: Semaphore,
     hashing: Hashing,
@@ -102,16 +137,55 @@ impl ConfigService {
         *self.shared.secret_key.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
-    /// Puts a snapshot in force, unless a later one is.
-    fn publish(&self, snapshot: ConfigSnapshot) -> Arc<ConfigSnapshot> {
-        let snapshot = Arc::new(snapshot);
-        self.shared.published.send_if_modified(|current| {
-            let newer = snapshot.revision > current.revision;
-            if newer {
-                *current = Arc::clone(&snapshot);
-            }
-            newer
+    /// Changesets that changed nothing, as they come; one that is not taken in time is forgotten.
+    pub fn unchanged(&self) -> broadcast::Receiver<RevisionChange> {
+        self.shared.unchanged.subscribe()
+    }
+
+    /// Settings that this process does not follow: where they stand, and what is in force instead.
+    pub fn overrides(&self) -> &[Fault] {
+        &self.shared.overrides
+    }
+
+    fn tell_unchanged(&self, context: &ChangeContext) {
+        let told = self.shared.unchanged.send(RevisionChange {
+            revision: self.snapshot().revision,
+            sections: Vec::new(),
+            actor: context.actor.clone(),
+            request_id: context.request_id.clone(),
         });
+        if told.is_err() {
+            tracing::debug!("nobody is told of a changeset that changed nothing");
+        }
+    }
+
+    /// Puts a snapshot in force, unless a later one is.
+    fn publish(&self, snapshot: ConfigSnapshot, committed_at: Instant) -> Arc<ConfigSnapshot> {
+        self.put_in_force(snapshot, committed_at, |new, current| new > current)
+    }
+
+    /// Puts a snapshot in force of which only the marks of keys may differ.
+    fn publish_again(&self, loaded: Loaded) -> Arc<ConfigSnapshot> {
+        self.put_in_force(loaded.snapshot, loaded.committed_at, |new, current| new >= current)
+    }
+
+    fn put_in_force(
+        &self,
+        snapshot: ConfigSnapshot,
+        committed_at: Instant,
+        is_due: impl Fn(Revision, Revision) -> bool,
+    ) -> Arc<ConfigSnapshot> {
+        let snapshot = Arc::new(snapshot);
+        let _order = self.shared.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot();
+        if !is_due(snapshot.revision, before.revision) {
+            return snapshot;
+        }
+        if snapshot.revision > before.revision {
+            self.shared.subscribers.begin(snapshot.revision, committed_at);
+            guards::observe(&before, &snapshot, &self.shared.telemetry);
+        }
+        self.shared.published.send_replace(Arc::clone(&snapshot));
         snapshot
     }
 

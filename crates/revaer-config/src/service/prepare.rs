@@ -43,10 +43,10 @@ impl ConfigService {
             let mac = secret_key.mac(key_id, secret);
             let credential = current.credentials.by_key.get(key_id);
             if let Some(credential) =
-                credential.filter(|one| one.mac.as_ref().is_some_and(|own| own.matches(&mac)))
+                credential.filter(|one| one.secret.mac.as_ref().is_some_and(|own| own.matches(&mac)))
             {
                 prepared
-                    .insert(key_id.to_owned(), Prepared { secret_hash: credential.secret_hash.clone(), mac });
+                    .insert(key_id.to_owned(), Prepared { secret_hash: credential.secret.hash.clone(), mac });
                 continue;
             }
             let secret = secret.clone();

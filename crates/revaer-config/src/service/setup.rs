@@ -1,7 +1,7 @@
 //! The completion of setup: one transaction that uses the token up, applies the changeset, issues the first key and
 //! makes the server active.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -60,6 +60,13 @@ impl ConfigService {
         faults.extend(judge::faults(&known, &changeset, Purpose::Setup));
         let report = self.check_environment(Wanted::of_everything(&known, &changeset.changes)).await;
         faults.extend(report.faults.iter().cloned());
+        let mut reservation = None;
+        if faults.is_empty() {
+            match self.reserve_address(&known, &changeset.changes).await {
+                Ok(reserved) => reservation = reserved,
+                Err(fault) => faults.push(fault),
+            }
+        }
         let completed = if faults.is_empty() {
             let first = complete_first_key(&mut changeset, &known)?;
             self.complete(id, &changeset, first, &context).await
@@ -67,7 +74,12 @@ impl ConfigService {
             Err(ConfigError::invalid(faults))
         };
         match &completed {
-            Ok(_) => tracing::info!(event = "setup_token.consumed", "setup completed"),
+            Ok(_) => {
+                tracing::info!(event = "setup_token.consumed", "setup completed");
+                if let Some(reservation) = reservation {
+                    reservation.keep();
+                }
+            }
             Err(_) => {
                 run_blocking(move || report.undo()).await;
             }
@@ -150,7 +162,7 @@ impl ConfigService {
             self.replace_key_file(secret_key).await?;
         }
         transaction.commit().await?;
-        Ok(self.publish(changed))
+        Ok(self.publish(changed, Instant::now()))
     }
 
     /// Puts a new key into the file before the commit that needs it. Without that commit the server is still in

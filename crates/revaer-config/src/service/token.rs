@@ -115,7 +115,7 @@ impl ConfigService {
         }
         let noted = async {
             let mut transaction = self.shared.pool.begin().await?;
-            settings::name_writer(&mut transaction, &context.actor, context.request_id.as_deref()).await?;
+            settings::name_writer(&mut transaction, context.writer()).await?;
             history::note_rejected_token(&mut transaction, &row, &reason).await?;
             transaction.commit().await
         };

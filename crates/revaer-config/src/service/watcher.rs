@@ -7,14 +7,20 @@ use std::time::Duration;
 
 use revaer_telemetry::{Backoff, Component, OnFailure, Tasks};
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::ConfigService;
+use super::{
+    ConfigService, guards,
+    load::{self, Loaded},
+};
 use crate::{error::ConfigError, sql::settings};
 
 const CHANNEL: &str = "revaer_settings_changed";
 /// What a lost notification costs at most.
 const POLL: Duration = Duration::from_secs(5);
+/// How often it is looked who has not put a revision in force.
+const LOOK: Duration = Duration::from_millis(500);
 /// A read that takes longer is a failure: the pool waits much longer for a server that is gone.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -29,6 +35,11 @@ impl ConfigService {
         let (service, token) = (self.clone(), tasks.child_token());
         tasks.spawn::<std::convert::Infallible, _>("config-watcher", OnFailure::Shutdown, async move {
             service.follow(token).await;
+            Ok(())
+        });
+        let (service, token) = (self.clone(), tasks.child_token());
+        tasks.spawn::<std::convert::Infallible, _>("config-latency", OnFailure::Shutdown, async move {
+            service.watch_laggards(token).await;
             Ok(())
         });
     }
@@ -63,10 +74,14 @@ impl ConfigService {
     }
 
     async fn follow(self, token: CancellationToken) {
+        let mut looked_at = OffsetDateTime::now_utc();
         loop {
             let refreshed = tokio::time::timeout(PATIENCE, self.refresh()).await;
             match refreshed.unwrap_or(Err(ConfigError::Unavailable(sqlx::Error::PoolTimedOut))) {
-                Ok(()) => self.shared.health.clear(Component::ConfigWatcher),
+                Ok(()) => {
+                    self.shared.telemetry.health.clear(Component::ConfigWatcher);
+                    self.shared.telemetry.metrics.config_watch_failing(false);
+                }
                 Err(error) => {
                     let cause = std::error::Error::source(&error)
                         .map(|cause| format!(": {cause}"))
@@ -75,13 +90,28 @@ impl ConfigService {
                         "{error}{cause}; the settings of revision {} are in force",
                         self.snapshot().revision
                     );
-                    self.shared.health.degrade(Component::ConfigWatcher, reason);
+                    self.shared.telemetry.health.degrade(Component::ConfigWatcher, reason);
+                    self.shared.telemetry.metrics.config_watch_failing(true);
+                    self.shared.telemetry.metrics.config_update_failed();
                 }
             }
+            let now = OffsetDateTime::now_utc();
+            guards::tell_expired(&self.snapshot(), looked_at, now, &self.shared.telemetry);
+            looked_at = now;
             tokio::select! {
                 () = token.cancelled() => return,
                 () = self.shared.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    async fn watch_laggards(self, token: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return,
+                _ = tick.tick() => self.shared.subscribers.look_for_laggards(),
             }
         }
     }
@@ -93,10 +123,15 @@ impl ConfigService {
         if revision <= known.get() {
             return Ok(());
         }
-        let mut connection = self.shared.pool.acquire().await?;
-        let snapshot = self.read(&mut connection, &self.secret_key()).await?;
-        tracing::info!(revision = snapshot.revision.get(), "settings of a new revision are in force");
-        self.publish(snapshot);
+        let secret_key = self.secret_key();
+        let rows = settings::read_all(&self.shared.pool, secret_key.id()).await?;
+        let Loaded { snapshot, committed_at } = load::loaded(rows, secret_key)?;
+        tracing::info!(
+            event = "config.applied",
+            revision = snapshot.revision.get(),
+            "settings that another writer has changed are in force"
+        );
+        self.publish(snapshot, committed_at);
         Ok(())
     }
 }

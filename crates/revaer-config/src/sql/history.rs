@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
 
 pub(crate) struct ChangeRow {
     pub(crate) revision: i64,
@@ -64,4 +65,83 @@ pub(crate) async fn note_rejected_token(
     .fetch_one(connection)
     .await?;
     Ok(())
+}
+
+/// One row of the history.
+pub(crate) struct HistoryRow {
+    pub(crate) revision: i64,
+    pub(crate) at: OffsetDateTime,
+    pub(crate) actor: String,
+    pub(crate) request_id: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) section: String,
+    pub(crate) op: String,
+    pub(crate) row_key: String,
+    pub(crate) old: Option<Value>,
+    pub(crate) new: Option<Value>,
+}
+
+/// The revisions above `after` that have rows, lowest first.
+pub(crate) async fn revisions_after(
+    executor: impl PgExecutor<'_>,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT revision FROM settings_history WHERE revision > $1 ORDER BY revision LIMIT $2",
+        after,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The revisions below `before` that have rows, highest first.
+pub(crate) async fn revisions_before(
+    executor: impl PgExecutor<'_>,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT revision FROM settings_history WHERE revision < $1 ORDER BY revision DESC LIMIT $2",
+        before,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The rows of the revisions from `least` to `most`, in the order in which they were written.
+pub(crate) async fn rows_between(
+    executor: impl PgExecutor<'_>,
+    least: i64,
+    most: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<HistoryRow>> {
+    sqlx::query_as!(
+        HistoryRow,
+        "SELECT revision, at, actor, request_id, reason, section, op, row_key, old, new
+        FROM settings_history WHERE revision BETWEEN $1 AND $2 ORDER BY revision, id LIMIT $3",
+        least,
+        most,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The document of a section as of a revision, where the history reaches back that far.
+pub(crate) async fn row_at(
+    executor: impl PgExecutor<'_>,
+    section: &str,
+    revision: i64,
+) -> sqlx::Result<Option<Value>> {
+    sqlx::query_scalar!(
+        r#"SELECT new AS "new!" FROM settings_history
+        WHERE section = $1 AND revision <= $2 AND new IS NOT NULL ORDER BY id DESC LIMIT 1"#,
+        section,
+        revision
+    )
+    .fetch_optional(executor)
+    .await
 }

@@ -1,16 +1,19 @@
 //! `auth_api_keys`, and the MACs beside it, which are no setting and bump nothing.
 
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::snapshot::RateLimit;
 
 /// A whole row as it shall be; without a hash, a row that exists keeps its own.
+#[derive(Clone, Copy)]
 pub(crate) struct KeyRow<'a> {
     pub(crate) key_id: &'a str,
     pub(crate) label: &'a str,
     pub(crate) enabled: bool,
     pub(crate) secret_hash: Option<&'a str>,
+    /// Seconds for which a replaced secret is still taken; 0: not at all.
+    pub(crate) grace_seconds: f64,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) expires_at: Option<OffsetDateTime>,
 }
@@ -44,7 +47,11 @@ pub(crate) async fn key_insert(connection: &mut PgConnection, row: &KeyRow<'_>) 
 pub(crate) async fn key_update(connection: &mut PgConnection, row: &KeyRow<'_>) -> sqlx::Result<()> {
     let (burst, per_seconds) = row.limit();
     sqlx::query!(
-        "UPDATE auth_api_keys SET label = $2, enabled = $3, secret_hash = coalesce($4, secret_hash),
+        "UPDATE auth_api_keys SET label = $2, enabled = $3,
+            previous_hash = CASE WHEN $4::text IS NULL THEN previous_hash WHEN $8::float8 > 0 THEN secret_hash END,
+            previous_until = CASE WHEN $4::text IS NULL THEN previous_until
+                WHEN $8 > 0 THEN now() + make_interval(secs => $8) END,
+            secret_hash = coalesce($4, secret_hash),
             rate_limit_burst = $5, rate_limit_per_seconds = $6, expires_at = $7
         WHERE key_id = $1",
         row.key_id,
@@ -53,7 +60,8 @@ pub(crate) async fn key_update(connection: &mut PgConnection, row: &KeyRow<'_>) 
         row.secret_hash,
         burst,
         per_seconds,
-        row.expires_at
+        row.expires_at,
+        row.grace_seconds
     )
     .execute(connection)
     .await?;
@@ -65,9 +73,10 @@ pub(crate) async fn key_delete(connection: &mut PgConnection, key_id: &str) -> s
     Ok(())
 }
 
-/// Stores the MAC of a key; it holds as long as the key's hash stays what it is. A key that is gone is left alone.
+/// Stores the MAC of a key's secret; it holds as long as the key has a secret of that hash. A key that is gone is left
+/// alone, and marks of secrets that it had before are dropped.
 pub(crate) async fn mac_set(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     key_id: &str,
     secret_hash: &str,
     sealing_key: &str,
@@ -76,14 +85,22 @@ pub(crate) async fn mac_set(
     sqlx::query!(
         "INSERT INTO auth_api_key_macs (key_id, secret_hash, sealing_key, mac)
         SELECT k.key_id, $2, $3, $4 FROM auth_api_keys k WHERE k.key_id = $1
-        ON CONFLICT (key_id) DO UPDATE
-            SET secret_hash = excluded.secret_hash, sealing_key = excluded.sealing_key, mac = excluded.mac",
+        ON CONFLICT (key_id, secret_hash) DO UPDATE
+            SET sealing_key = excluded.sealing_key, mac = excluded.mac",
         key_id,
         secret_hash,
         sealing_key,
         mac
     )
-    .execute(executor)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM auth_api_key_macs m USING auth_api_keys k
+        WHERE m.key_id = $1 AND k.key_id = $1
+            AND m.secret_hash <> k.secret_hash AND m.secret_hash IS DISTINCT FROM k.previous_hash",
+        key_id
+    )
+    .execute(connection)
     .await?;
     Ok(())
 }

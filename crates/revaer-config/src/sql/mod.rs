@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 pub(crate) mod keys;
+pub(crate) mod presets;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod tokens;

@@ -31,3 +31,16 @@ pub(crate) async fn secret_delete(connection: &mut PgConnection, name: &str) -> 
     sqlx::query!("DELETE FROM settings_secret WHERE name = $1", name).execute(connection).await?;
     Ok(())
 }
+
+/// A sealed value with its name.
+pub(crate) struct SealedRow {
+    pub(crate) name: String,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// Every sealed value, the server's own too.
+pub(crate) async fn secrets_all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<SealedRow>> {
+    sqlx::query_as!(SealedRow, "SELECT name, sealed FROM settings_secret ORDER BY name")
+        .fetch_all(executor)
+        .await
+}

@@ -10,11 +10,14 @@ use crate::{document::Change, field::Section};
 pub(crate) struct Rows {
     pub(crate) revision: i64,
     pub(crate) changed_at: OffsetDateTime,
+    /// Seconds since then, by the database's own clock.
+    pub(crate) age_seconds: f64,
     pub(crate) app: Option<Value>,
     pub(crate) engine: Option<Value>,
     pub(crate) fs: Option<Value>,
     pub(crate) keys: Value,
     pub(crate) secrets: Vec<String>,
+    pub(crate) presets: Value,
 }
 
 /// Reads everything in one statement, so that it is one state. `sealing_key` says which MACs are valid.
@@ -24,17 +27,22 @@ pub(crate) async fn read_all(executor: impl PgExecutor<'_>, sealing_key: &str) -
         r#"SELECT
             r.revision,
             r.changed_at,
+            extract(epoch FROM clock_timestamp() - r.changed_at)::float8 AS "age_seconds!",
             (SELECT to_jsonb(a) FROM settings_app_profile a) AS app,
             (SELECT to_jsonb(e) FROM settings_engine_profile e) AS engine,
             (SELECT to_jsonb(f) FROM settings_fs_policy f) AS fs,
             (SELECT coalesce(
-                jsonb_agg(to_jsonb(k) || jsonb_build_object('mac', encode(m.mac, 'hex')) ORDER BY k.key_id), '[]')
+                jsonb_agg(to_jsonb(k) || jsonb_build_object(
+                    'mac', encode(m.mac, 'hex'), 'previous_mac', encode(p.mac, 'hex')) ORDER BY k.key_id), '[]')
              FROM auth_api_keys k
              LEFT JOIN auth_api_key_macs m
                 ON m.key_id = k.key_id AND m.secret_hash = k.secret_hash AND m.sealing_key = $1
+             LEFT JOIN auth_api_key_macs p
+                ON p.key_id = k.key_id AND p.secret_hash = k.previous_hash AND p.sealing_key = $1
             ) AS "keys!",
             (SELECT coalesce(array_agg(s.name ORDER BY s.name), '{}') FROM settings_secret s
-             WHERE NOT starts_with(s.name, 'revaer.')) AS "secrets!"
+             WHERE NOT starts_with(s.name, 'revaer.')) AS "secrets!",
+            (SELECT coalesce(jsonb_agg(to_jsonb(q) ORDER BY q.name), '[]') FROM query_presets q) AS "presets!"
         FROM settings_revision r"#,
         sealing_key
     )
@@ -47,18 +55,24 @@ pub(crate) async fn read_revision(executor: impl PgExecutor<'_>) -> sqlx::Result
     sqlx::query_scalar!("SELECT revision FROM settings_revision").fetch_one(executor).await
 }
 
+/// Who writes, for the history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writer<'a> {
+    pub(crate) actor: &'a str,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
+}
+
 /// Names the writer for the history, and bounds the wait for others.
-pub(crate) async fn name_writer(
-    connection: &mut PgConnection,
-    actor: &str,
-    request_id: Option<&str>,
-) -> sqlx::Result<()> {
+pub(crate) async fn name_writer(connection: &mut PgConnection, writer: Writer<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "SELECT set_config('revaer.actor', $1, true) AS actor,
                 set_config('revaer.request_id', $2, true) AS request_id,
+                set_config('revaer.reason', $3, true) AS reason,
                 set_config('lock_timeout', '5s', true) AS lock_timeout",
-        actor,
-        request_id.unwrap_or_default()
+        writer.actor,
+        writer.request_id.unwrap_or_default(),
+        writer.reason.unwrap_or_default()
     )
     .fetch_one(connection)
     .await?;
@@ -66,12 +80,8 @@ pub(crate) async fn name_writer(
 }
 
 /// Names the writer, and queues behind the others.
-pub(crate) async fn begin_change(
-    connection: &mut PgConnection,
-    actor: &str,
-    request_id: Option<&str>,
-) -> sqlx::Result<()> {
-    name_writer(connection, actor, request_id).await?;
+pub(crate) async fn begin_change(connection: &mut PgConnection, writer: Writer<'_>) -> sqlx::Result<()> {
+    name_writer(connection, writer).await?;
     sqlx::query_scalar!("SELECT revision FROM settings_revision FOR UPDATE").fetch_one(connection).await?;
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn an_empty_document_makes_a_usable_server() {
     assert_eq!(history(&fixture).await, ["issued", "consumed"]);
     let restarted = fixture.reopened().await;
     restarted.snapshot().authenticate(key_id, secret).unwrap();
-    assert!(fixture.health.degraded().is_empty());
+    assert!(fixture.telemetry.health.degraded().is_empty());
 }
 
 #[tokio::test]
@@ -183,12 +183,12 @@ async fn a_passphrase_replaces_the_secret_key_and_gives_it_back() {
     assert_eq!(completed.snapshot.secrets, ["tracker.login"]);
     let (key_id, secret) = completed.api_key.split_once(':').unwrap();
     fixture.reopened().await.snapshot().authenticate(key_id, secret).unwrap();
-    assert!(fixture.health.degraded().is_empty());
+    assert!(fixture.telemetry.health.degraded().is_empty());
 
     // Without its file the server says so, and still lets the right key in.
     fs::remove_file(&file).unwrap();
     let restarted = fixture.reopened().await;
-    assert_eq!(fixture.health.degraded(), ["api_keys"]);
+    assert_eq!(fixture.telemetry.health.degraded(), ["api_keys"]);
     assert_eq!(restarted.snapshot().authenticate(key_id, secret), Err(AuthError::Unverified));
     restarted.authenticate(key_id, secret).await.unwrap();
 }

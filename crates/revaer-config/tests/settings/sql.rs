@@ -61,7 +61,7 @@ async fn the_watcher_outlives_its_connections() {
 async fn an_outage_is_reported_and_a_change_made_meanwhile_is_applied() {
     let (fixture, api_key) = Fixture::active().await;
     let tasks = fixture.watched();
-    let mut degraded = fixture.health.subscribe();
+    let mut degraded = fixture.telemetry.health.subscribe();
     fixture.set_reachable(false).await;
     degraded.wait_for(|names| names.contains(&"config_watcher")).await.unwrap();
     let (key_id, secret) = api_key.split_once(':').unwrap();
@@ -143,13 +143,13 @@ async fn a_row_that_breaks_a_rule_does_not_take_effect() {
         )
         .await
         .unwrap();
-    let mut degraded = fixture.health.subscribe();
+    let mut degraded = fixture.telemetry.health.subscribe();
     degraded.wait_for(|names| names.contains(&"config_watcher")).await.unwrap();
     assert_eq!((fixture.revision(), fixture.service.snapshot().app.http_port), (good, 7070));
     let restarted = fixture.reopened().await;
     assert_eq!(restarted.snapshot().app.http_port, 7070, "the last good row of the history");
     restarted.spawn_watcher(&tasks);
-    assert_eq!(fixture.health.degraded(), ["config_watcher"]);
+    assert_eq!(fixture.telemetry.health.degraded(), ["config_watcher"]);
     fixture.sql("UPDATE settings_app_profile SET http_port = 8080").await.unwrap();
     fixture.wait_for(|snapshot| snapshot.app.http_port == 8080).await;
     let mut watch = restarted.watch();

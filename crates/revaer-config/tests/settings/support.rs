@@ -7,7 +7,7 @@ use std::{
 };
 
 use revaer_config::{BootstrapOptions, ChangeContext, ConfigError, ConfigService, ConfigSnapshot, Fault};
-use revaer_telemetry::{Health, Tasks};
+use revaer_telemetry::{Tasks, Telemetry};
 use serde_json::{Value, json};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
@@ -22,7 +22,7 @@ const VARIABLE: &str = "REVAER_TEST_DATABASE_URL";
 pub(crate) struct Fixture {
     pub(crate) service: ConfigService,
     pub(crate) pool: PgPool,
-    pub(crate) health: Health,
+    pub(crate) telemetry: Telemetry,
     pub(crate) data_dir: TempDir,
     admin: PgConnectOptions,
     name: String,
@@ -49,9 +49,9 @@ impl Fixture {
         let migrations = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
         sqlx::migrate::Migrator::new(migrations).await.unwrap().run(&pool).await.unwrap();
         let data_dir = tempfile::tempdir().unwrap();
-        let health = Health::new();
-        let service = open(&pool, data_dir.path(), &health).await;
-        Self { service, pool, health, data_dir, admin, name }
+        let telemetry = Telemetry::new();
+        let service = open(&pool, data_dir.path(), &telemetry).await;
+        Self { service, pool, telemetry, data_dir, admin, name }
     }
 
     /// A server that was set up with defaults, and its first key.
@@ -64,7 +64,7 @@ impl Fixture {
 
     /// A second service on the same database and files, as after a restart.
     pub(crate) async fn reopened(&self) -> ConfigService {
-        open(&self.pool, self.data_dir.path(), &self.health).await
+        open(&self.pool, self.data_dir.path(), &self.telemetry).await
     }
 
     pub(crate) async fn token(&self) -> String {
@@ -123,9 +123,13 @@ impl Fixture {
     }
 }
 
-async fn open(pool: &PgPool, data_dir: &Path, health: &Health) -> ConfigService {
-    let options = BootstrapOptions { data_dir: data_dir.to_owned(), key_file: data_dir.join("secret.key") };
-    ConfigService::bootstrap(pool.clone(), options, health.clone()).await.unwrap()
+async fn open(pool: &PgPool, data_dir: &Path, telemetry: &Telemetry) -> ConfigService {
+    let options = BootstrapOptions {
+        data_dir: data_dir.to_owned(),
+        key_file: data_dir.join("secret.key"),
+        overrides: Vec::new(),
+    };
+    ConfigService::bootstrap(pool.clone(), options, telemetry.clone()).await.unwrap()
 }
 
 impl Drop for Fixture {
@@ -155,7 +159,12 @@ fn random_name() -> String {
 }
 
 pub(crate) fn context() -> ChangeContext {
-    ChangeContext { actor: "test".to_owned(), request_id: Some("request-1".to_owned()), if_match: None }
+    ChangeContext {
+        actor: "test".to_owned(),
+        request_id: Some("request-1".to_owned()),
+        reason: None,
+        if_match: None,
+    }
 }
 
 pub(crate) fn faults_of<T>(outcome: Result<T, ConfigError>) -> Vec<Fault> {

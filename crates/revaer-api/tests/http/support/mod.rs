@@ -16,7 +16,7 @@ use revaer_api::{Ports, Server, ServerFacts, ServerHandle, router};
 use revaer_catalog::{Catalog, Intents};
 use revaer_config::{BootstrapOptions, ChangeContext, ConfigService};
 use revaer_events::EventLog;
-use revaer_telemetry::{Health, Metrics, Tasks};
+use revaer_telemetry::{Tasks, Telemetry};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -43,12 +43,14 @@ impl Fixture {
         let database = Database::new().await;
         let pool = database.pool.clone();
         let data_dir = tempfile::tempdir().unwrap();
-        let (health, metrics, tasks) = (Health::new(), Metrics::new(), Tasks::new());
+        let (telemetry, tasks) = (Telemetry::new(), Tasks::new());
+        let Telemetry { health, metrics, guardrails } = telemetry.clone();
         let options = BootstrapOptions {
             data_dir: data_dir.path().to_owned(),
             key_file: data_dir.path().join("secret.key"),
+            overrides: Vec::new(),
         };
-        let config = ConfigService::bootstrap(pool.clone(), options, health.clone()).await.unwrap();
+        let config = ConfigService::bootstrap(pool.clone(), options, telemetry).await.unwrap();
         let (intents, requests) = Intents::new();
         let catalog = Catalog::default();
         let engine = Arc::new(ScriptedEngine::default());
@@ -61,6 +63,7 @@ impl Fixture {
             config,
             health,
             metrics,
+            guardrails,
             pool,
             tasks: tasks.clone(),
             facts: ServerFacts {
@@ -81,7 +84,8 @@ impl Fixture {
     /// A server that was set up with defaults, and a client with its first key.
     pub(crate) async fn active() -> (Self, Client) {
         let fixture = Self::new().await;
-        let context = ChangeContext { actor: "test".to_owned(), request_id: None, if_match: None };
+        let context =
+            ChangeContext { actor: "test".to_owned(), request_id: None, reason: None, if_match: None };
         let config = &fixture.ports.config;
         let token = config.setup_start("test", Duration::from_mins(1), context.clone()).await.unwrap().token;
         let completed = config.setup_complete(&token, json!({}), context).await.unwrap();
@@ -101,7 +105,8 @@ impl Fixture {
 
     /// Changes settings behind the surface, as another process would.
     pub(crate) async fn apply(&self, changeset: Value) {
-        let context = ChangeContext { actor: "test".to_owned(), request_id: None, if_match: None };
+        let context =
+            ChangeContext { actor: "test".to_owned(), request_id: None, reason: None, if_match: None };
         self.ports.config.apply(changeset, context).await.unwrap();
     }
 }
