@@ -248,10 +248,29 @@ pub struct EngineStatus {
     pub library_version: String,
     /// The port peers can reach, once it is bound.
     pub listen_port: Option<u16>,
+    /// The cap on downloads that libtorrent has in force, as read back from it; `None`: none, or held back altogether.
+    pub download_limit: Option<BytesPerSecond>,
+    /// The same for uploads.
+    pub upload_limit: Option<BytesPerSecond>,
+    /// Payload is held back altogether, as a cap of 0 has it: downloads.
+    pub download_held: bool,
+    /// The same for uploads.
+    pub upload_held: bool,
     /// Payload received since the session started.
     pub payload_received: Bytes,
     /// Payload sent since the session started.
     pub payload_sent: Bytes,
+}
+
+impl EngineStatus {
+    /// The caps in force on the whole session.
+    pub fn caps(&self) -> RateLimits {
+        let cap = |held: bool, limit| if held { Some(BytesPerSecond(0)) } else { limit };
+        RateLimits {
+            download: cap(self.download_held, self.download_limit),
+            upload: cap(self.upload_held, self.upload_limit),
+        }
+    }
 }
 
 /// The engine, as the rest of the server sees it.

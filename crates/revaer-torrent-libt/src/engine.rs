@@ -127,7 +127,8 @@ fn run(shared: Shared, messages: mpsc::Receiver<Message>, store: Store) {
     let board = Arc::clone(&shared.board);
     let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // The session is opened, used and dropped in here, on this thread.
-        SessionWorker::new(NativeOpener, shared, messages, store).run();
+        let opener = NativeOpener { board: Arc::clone(&shared.board) };
+        SessionWorker::new(opener, shared, messages, store).run();
     }));
     if worked.is_err() {
         board.set_status(|status| status.running = false);

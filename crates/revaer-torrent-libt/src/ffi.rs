@@ -5,15 +5,16 @@
 
 #![expect(
     unsafe_code,
-    reason = "the bridge is declared unsafe by its grammar; no unsafe block is written here"
+    reason = "the bridge is declared unsafe by its grammar; beside it a viewer is said to be usable from any thread"
 )]
 #![expect(unreachable_pub, reason = "the bridge makes everything public; the crate does not pass it on")]
 
 pub(crate) use bridge::{
     AddOutcome, AddRequest, Alert, AlertKind, Alerts, Endpoint, MetainfoFacts, Session, Setting, SettingKind,
-    Status, add, apply, check_resume, flush, forget, header_version, hold_all_uploads, hold_uploads, inspect,
-    library_version, open, pause, pause_session, pop, post_stats, post_updates, prioritize, remove, reopen,
-    resync, save_resume, set_limits, set_local_peers_limited, set_upload_mode,
+    Status, Viewer, add, apply, check_resume, flush, forget, header_version, hold_all_uploads, hold_uploads,
+    inspect, library_version, open, pause, pause_session, pop, post_stats, post_updates, prioritize,
+    read_numbers, remove, reopen, resync, save_resume, set_limits, set_local_peers_limited, set_upload_mode,
+    view,
 };
 
 #[cxx::bridge(namespace = "revaer")]
@@ -188,6 +189,7 @@ mod bridge {
         include!("revaer-torrent-libt/src/shim.h");
 
         type Session;
+        type Viewer;
 
         fn library_version() -> String;
         fn header_version() -> String;
@@ -204,6 +206,10 @@ mod bridge {
         ) -> Result<UniquePtr<Session>>;
         fn apply(session: Pin<&mut Session>, settings: &[Setting]) -> Result<()>;
         fn set_local_peers_limited(session: Pin<&mut Session>, limited: bool) -> Result<()>;
+        /// A second way to ask the session, for another thread.
+        fn view(session: Pin<&mut Session>) -> UniquePtr<Viewer>;
+        /// The values in force of numeric settings, by name. Waits for libtorrent's network thread.
+        fn read_numbers(viewer: &Viewer, names: &[String]) -> Result<Vec<i32>>;
         fn reopen(session: Pin<&mut Session>) -> Result<()>;
         fn pause_session(session: Pin<&mut Session>) -> Result<()>;
         fn hold_all_uploads(session: Pin<&mut Session>, hold: bool);
@@ -232,3 +238,6 @@ mod bridge {
         fn resync(session: Pin<&mut Session>) -> Result<Alerts>;
     }
 }
+
+// SAFETY: `lt::session_handle`, all that a viewer holds, may be used from any thread (libtorrent manual, "threads").
+unsafe impl Send for Viewer {}

@@ -11,6 +11,7 @@ mod ffi;
 mod inspect;
 mod mailbox;
 mod rate;
+mod readback;
 mod resume;
 mod session;
 mod settings;

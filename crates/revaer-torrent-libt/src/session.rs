@@ -6,7 +6,9 @@ use std::sync::Arc;
 use cxx::UniquePtr;
 
 use crate::{
+    board::Board,
     ffi::{self, AddOutcome, AddRequest, Alerts, Setting},
+    readback::Readback,
     wake::Wake,
 };
 
@@ -58,21 +60,28 @@ pub(crate) trait OpenSession {
 
 /// Opens sessions of the library.
 #[derive(Debug)]
-pub(crate) struct NativeOpener;
+pub(crate) struct NativeOpener {
+    /// Where the caps in force are shown.
+    pub(crate) board: Arc<Board>,
+}
 
 impl OpenSession for NativeOpener {
     type Session = NativeSession;
 
     fn open(&mut self, settings: &[Setting], wake: &Arc<Wake>) -> Answer<NativeSession> {
         let mut unknown = Vec::new();
-        let session = ffi::open(settings, false, wake.raw(), &mut unknown)?;
+        let mut session = ffi::open(settings, false, wake.raw(), &mut unknown)?;
         for name in unknown {
             tracing::warn!(
                 setting = name,
                 "this version of libtorrent does not know the setting; it is left out"
             );
         }
-        Ok(NativeSession { session, _wake: Arc::clone(wake) })
+        let viewer = ffi::view(session.pin_mut());
+        let readback = Readback::start(viewer, Arc::clone(&self.board))
+            .map_err(|error| SessionError(format!("the system gave no thread: {error}")))?;
+        readback.wish();
+        Ok(NativeSession { session, readback, _wake: Arc::clone(wake) })
     }
 }
 
@@ -80,12 +89,15 @@ impl OpenSession for NativeOpener {
 pub(crate) struct NativeSession {
     // Dropped first: its callback writes to the eventfd.
     session: UniquePtr<ffi::Session>,
+    readback: Readback,
     _wake: Arc<Wake>,
 }
 
 impl LibtSession for NativeSession {
     fn apply(&mut self, settings: &[Setting]) -> Answer {
-        Ok(ffi::apply(self.session.pin_mut(), settings)?)
+        ffi::apply(self.session.pin_mut(), settings)?;
+        self.readback.wish();
+        Ok(())
     }
 
     fn set_local_peers_limited(&mut self, limited: bool) -> Answer {

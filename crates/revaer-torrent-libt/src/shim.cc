@@ -206,6 +206,20 @@ void apply(Session &session, rust::Slice<const Setting> settings) {
   session.session.apply_settings(pack_of(settings, nullptr));
 }
 
+std::unique_ptr<Viewer> view(Session &session) { return std::make_unique<Viewer>(Viewer{session.session}); }
+
+rust::Vec<std::int32_t> read_numbers(Viewer const &viewer, rust::Slice<const rust::String> names) {
+  auto const pack = viewer.session.get_settings();
+  rust::Vec<std::int32_t> numbers;
+  for (auto const &name : names) {
+    auto const index = lt::setting_by_name(std::string(name));
+    if (index < 0 || (index & lt::settings_pack::type_mask) != lt::settings_pack::int_type_base)
+      throw std::invalid_argument("no number is called " + std::string(name));
+    numbers.push_back(pack.get_int(index));
+  }
+  return numbers;
+}
+
 void set_local_peers_limited(Session &session, bool limited) {
   session.session.set_peer_class_filter(peer_class_filter(limited));
 }

@@ -59,6 +59,12 @@ public:
   lt::session session;
 };
 
+// Asks a session from another thread than its owner's; a handle may be used from anywhere. Calls wait for the
+// network thread, and throw once the session has ended.
+struct Viewer {
+  lt::session_handle session;
+};
+
 constexpr std::uint64_t no_slot = UINT64_MAX;
 
 lt::client_data_t slot_to_userdata(std::uint64_t slot);
@@ -74,6 +80,8 @@ void check_resume(rust::Slice<const std::uint8_t> blob);
 
 std::unique_ptr<Session> open(rust::Slice<const Setting> settings, bool posix, std::int32_t eventfd,
                               rust::Vec<rust::String> &unknown);
+std::unique_ptr<Viewer> view(Session &session);
+rust::Vec<std::int32_t> read_numbers(Viewer const &viewer, rust::Slice<const rust::String> names);
 void apply(Session &session, rust::Slice<const Setting> settings);
 void set_local_peers_limited(Session &session, bool limited);
 void reopen(Session &session);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use revaer_torrent_core::{
-    BytesPerSecond, EngineState, FilePriority, PieceSet, TorrentId,
+    BytesPerSecond, EngineState, FilePriority, PieceSet, RateLimits, TorrentId,
     engine::{AppliedSelection, EngineCommand, EngineError, Observation, TorrentEngine},
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -265,5 +265,21 @@ fn count(pieces: &PieceSet) -> u32 {
         PieceSet::None => 0,
         PieceSet::All => u32::MAX,
         PieceSet::Some(bits) => bits.iter().map(|byte| byte.count_ones()).sum(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_caps_in_force_are_read_back_from_the_library() {
+    let client = Client::start().await;
+    let cap = |bps| Some(BytesPerSecond(bps));
+    for (download, upload) in [(cap(4 << 20), None), (cap(0), cap(1000)), (None, cap(0)), (None, None)] {
+        let mut profile = client.profile();
+        profile.limits = RateLimits { download, upload };
+        client.run(EngineCommand::Configure(Box::new(profile.clone()))).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.engine().status().caps() != profile.limits {
+            assert!(Instant::now() < deadline, "{:?}", client.engine().status());
+            tokio::task::yield_now().await;
+        }
     }
 }

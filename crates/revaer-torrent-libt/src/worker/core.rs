@@ -129,8 +129,17 @@ impl<S: LibtSession> Core<S> {
         self.ask_store(Request::Open(profile.resume_dir.clone()));
         self.timers.capped = is_capped(&profile.limits);
         self.timers.restart_saves(now, profile.resume_save_seconds);
+        self.show_held(&profile.limits);
         self.profile = Some(profile);
         Ok(())
+    }
+
+    /// Shows the caps of 0, which libtorrent does not know as caps.
+    fn show_held(&self, limits: &RateLimits) {
+        self.shared.board.set_status(|status| {
+            status.download_held = is_zero(limits.download);
+            status.upload_held = is_zero(limits.upload);
+        });
     }
 
     /// Applies a changed profile to the running session.
@@ -153,11 +162,13 @@ impl<S: LibtSession> Core<S> {
             self.ask_store(Request::Open(profile.resume_dir.clone()));
         }
         self.timers.restart_saves(now, profile.resume_save_seconds);
+        let limits = profile.limits;
         self.profile = Some(profile);
         let slots: Vec<_> = self.members.by_slot.keys().copied().collect();
         for slot in slots {
             self.update_gate(slot);
         }
+        self.show_held(&limits);
         Ok(())
     }
 
