@@ -54,8 +54,10 @@ impl Rotation {
         let lock = if path.exists() { lock(&path)? } else { None };
         let Some(stored) = key_file::read(&path)?.map(|stored| stored.key) else { return Ok(None) };
         let old_path = earlier_path(&path);
-        let unfinished =
-            key_file::read(&old_path)?.map(|old| old.key).filter(|old| old.key_id() == used.key_id());
+        // Where both files hold one key, the command before came no further than that.
+        let unfinished = key_file::read(&old_path)?
+            .map(|old| old.key)
+            .filter(|old| old.key_id() == used.key_id() && *old != stored);
         if stored.key_id() != used.key_id() || !(stored == *used || unfinished.as_ref() == Some(used)) {
             return Ok(None);
         }

@@ -149,7 +149,9 @@ async fn ls(context: &Context) -> Result<(), CliError> {
     }
     for preset in &list.presets {
         let filter: Vec<_> = preset.filter().map(|(name, value)| format!("{name}={value}")).collect();
-        table.row([printable(&preset.name).into(), preset.sort().into(), filter.join(" ").into()]);
+        let mut row = vec![printable(&preset.name).into(), preset.sort().into()];
+        row.extend((!filter.is_empty()).then(|| filter.join(" ").into()));
+        table.row(row);
     }
     context.screen.table(&table)
 }

@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod calls;
+mod config;
+mod keys;
+mod presets;
+mod rotation;
 mod setup;
 mod streams;
 mod support;

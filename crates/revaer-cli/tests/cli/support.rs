@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Response},
 };
 use serde_json::Value;
-use tokio::{net::TcpListener, process::Command, task::JoinSet};
+use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, task::JoinSet};
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
@@ -174,6 +174,19 @@ impl From<Output> for Ran {
 pub(crate) async fn run(url: &str, args: &[&str]) -> Ran {
     let home = tempfile::tempdir().unwrap();
     revaer(url, home.path()).args(args).output().await.unwrap().into()
+}
+
+/// Runs the binary to its end with a text on stdin.
+pub(crate) async fn run_with_stdin(url: &str, args: &[&str], text: &str) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    feed(revaer(url, home.path()).args(args), text).await
+}
+
+/// Runs a command to its end with a text on stdin.
+pub(crate) async fn feed(command: &mut Command, text: &str) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
+    child.wait_with_output().await.unwrap().into()
 }
 
 /// An address where nothing listens.
