@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{action, completions, config, keys, ls, presets, setup, status, tail, torrent},
+    commands::{action, completions, config, keys, ls, man, presets, setup, status, tail, torrent},
     screen::{Color, Mode},
     secret::Secret,
 };
@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Health,
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Print a manual page: man -l <(revaer man)
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -111,6 +113,7 @@ impl Command {
             Self::Tail(_) => "tail",
             Self::Health => "health",
             Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 }

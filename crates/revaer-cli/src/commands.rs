@@ -8,6 +8,7 @@ mod follow;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod presets;
 pub(crate) mod setup;
 mod setup_complete;
@@ -20,7 +21,7 @@ use crate::{args::Command, context::Context, error::CliError};
 impl Command {
     /// Whether it sends the API key.
     pub(crate) const fn needs_key(&self) -> bool {
-        !matches!(self, Self::Setup(_) | Self::Completions(_))
+        !matches!(self, Self::Setup(_) | Self::Completions(_) | Self::Man(_))
     }
 
     /// Does it.
@@ -37,6 +38,7 @@ impl Command {
             Self::Tail(args) => tail::run(args, context).await,
             Self::Health => health::run(context).await,
             Self::Completions(args) => completions::run(args, context),
+            Self::Man(args) => man::run(args, context),
         }
     }
 }

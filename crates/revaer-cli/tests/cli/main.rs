@@ -4,6 +4,7 @@
 mod calls;
 mod config;
 mod keys;
+mod manual;
 mod presets;
 mod rotation;
 mod setup;
