@@ -259,6 +259,7 @@ impl Front {
             ledger: self.ledger.clone(),
             pool: pool.clone(),
             settings,
+            applied: Arc::new(|_revision, _outcome| {}),
             gate,
             health: self.health.clone(),
             tasks: tasks.clone(),

@@ -17,6 +17,7 @@ pub(crate) fn for_orchestrator(snapshot: &ConfigSnapshot) -> Settings {
     let active = snapshot.app.mode == Mode::Active;
     Settings {
         engine: active.then(|| engine_profile(snapshot)),
+        max_active: snapshot.engine.max_active,
         policy: Policy {
             revision: snapshot.revision.get(),
             library_root: snapshot.fs.library_root.clone(),

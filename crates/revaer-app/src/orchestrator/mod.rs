@@ -7,15 +7,20 @@
 //!
 //! [`plan`]: revaer_torrent_core::plan
 
+mod acted;
 mod actions;
+mod admission;
+mod compare;
+mod configure;
 mod content;
 mod jobs;
 mod observe;
+mod profile;
 mod run;
 mod settings;
 mod slot;
 mod verify;
 
 pub(crate) use jobs::claimed_mode;
-pub use run::{Orchestrator, OrchestratorParts};
+pub use run::{Applied, Orchestrator, OrchestratorParts};
 pub use settings::{Settings, TrackerPolicy};

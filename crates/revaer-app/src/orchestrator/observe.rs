@@ -28,6 +28,16 @@ pub(crate) fn absent() -> Level {
     }
 }
 
+/// The level of a torrent that has just left, from what was last seen of it as a member: that may not have been stored
+/// yet, and what is posted supersedes it. Not its error, which a resume may have cleared meanwhile.
+pub(crate) fn left(record: &TorrentRecord, slot: &Slot, seen: &Observation) -> Level {
+    if slot.given.is_none() || seen.conflict || seen.state == EngineState::CheckingResumeData {
+        return absent();
+    }
+    let Level { complete, done, downloaded, uploaded, .. } = member(record, slot, seen).level;
+    Level { complete, done, downloaded, uploaded, ..absent() }
+}
+
 /// The level of a member.
 ///
 /// "Complete" is computed: metadata known, the selection in force, every wanted byte in a verified piece, and the

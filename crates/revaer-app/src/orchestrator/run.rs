@@ -1,17 +1,17 @@
 //! The loop: whatever changes makes a torrent be looked at again.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use revaer_catalog::{Catalog, TorrentView};
-use revaer_telemetry::{Component, Health, OnFailure, Tasks};
+use revaer_telemetry::{Health, OnFailure, Tasks};
 use revaer_torrent_core::{
-    Action, Desired, EngineState, Membership, Observed, TorrentId, Wanted,
-    engine::{EngineCommand, EngineProfile, Observation, TorrentEngine},
-    fsops::{FsOpsControl, JobOutcome, MoveMode, Policy},
+    Action, Desired, EngineState, StateKind, TorrentId, Wanted,
+    engine::{Observation, TorrentEngine},
+    fsops::{FsOpsControl, JobOutcome, MoveMode},
     plan,
 };
 use sqlx::PgPool;
@@ -20,19 +20,18 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
 
 use super::{
-    actions::{Acted, Actor, Effect, Setback},
+    actions::{Acted, Actor},
+    admission::Admission,
+    compare::{compare, turn},
     jobs, observe,
+    profile::Profile,
     settings::Settings,
     slot::Slot,
     verify::Look,
 };
-use crate::{
-    ledger::{Fact, LedgerHandles},
-    roots::RootGate,
-};
+use crate::{ledger::LedgerHandles, roots::RootGate};
 
 /// Actions under way at once. Each may hold a .torrent of up to 8 MiB.
 const ACTIONS: usize = 32;
@@ -42,11 +41,11 @@ const JOBS: usize = 32;
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// Ends of actions on their way back.
 const ENDS: usize = 256;
-/// The first wait after a setback; doubled each time, up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How long a waiting pipeline job rests.
 const JOB_REST: Duration = Duration::from_secs(30);
+
+/// Told of each revision of the settings whether it is in force; one that is not is tried again, and told of again.
+pub type Applied = Arc<dyn Fn(i64, Result<(), String>) + Send + Sync>;
 
 /// What the orchestrator works with.
 pub struct OrchestratorParts {
@@ -62,6 +61,8 @@ pub struct OrchestratorParts {
     pub pool: PgPool,
     /// The settings.
     pub settings: watch::Receiver<Settings>,
+    /// Where it is told which revision of the settings is in force. Called from the loop: it must not block.
+    pub applied: Applied,
     /// Says whether content lies on the volume it should lie on.
     pub gate: RootGate,
     /// Where trouble with the engine is told.
@@ -87,10 +88,11 @@ pub struct Orchestrator {
     pub(super) permits: Arc<Semaphore>,
     job_permits: Arc<Semaphore>,
     pub(super) ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
-    engine_ready: bool,
-    configuring: bool,
-    configured: Option<EngineProfile>,
-    configure_at: Option<Instant>,
+    /// Torrents with something to do, while as much is under way as may be.
+    backlog: VecDeque<TorrentId>,
+    pub(super) admission: Admission,
+    pub(super) profile: Profile,
+    pub(super) configure_at: Option<Instant>,
 }
 
 impl Orchestrator {
@@ -113,9 +115,9 @@ impl Orchestrator {
             permits: Arc::new(Semaphore::new(ACTIONS)),
             job_permits: Arc::new(Semaphore::new(JOBS)),
             ends: mpsc::channel(ENDS),
-            engine_ready: false,
-            configuring: false,
-            configured: None,
+            backlog: VecDeque::new(),
+            admission: Admission::default(),
+            profile: Profile::default(),
             configure_at: None,
         }
     }
@@ -154,6 +156,7 @@ impl Orchestrator {
                 }
                 () = sleep_until(next_timer) => self.on_timer(),
             }
+            self.go_on();
         }
     }
 
@@ -169,32 +172,6 @@ impl Orchestrator {
         }
     }
 
-    /// Starts the engine, or hands it the changed profile.
-    fn configure(&mut self) {
-        let wanted = self.parts.settings.borrow_and_update().engine.clone();
-        let Some(profile) =
-            wanted.filter(|profile| !self.configuring && self.configured.as_ref() != Some(profile))
-        else {
-            return;
-        };
-        self.configuring = true;
-        self.configured = Some(profile.clone());
-        let (engine, ends) = (Arc::clone(&self.parts.engine), self.ends.0.clone());
-        // Once, before anything is added; tombstones are among the known, since they still own their resume data.
-        let known: Option<HashSet<TorrentId>> =
-            (!self.engine_ready).then(|| self.parts.catalog.ids().into_iter().collect());
-        self.spawn("engine-configure", async move {
-            let outcome = engine.execute(EngineCommand::Configure(Box::new(profile))).await;
-            if let (Ok(()), Some(known)) = (&outcome, known)
-                && let Err(error) = engine.execute(EngineCommand::SetAsideUnknown { known }).await
-            {
-                // It only tidies: no torrent waits for it.
-                warn!(%error, "resume data of unknown torrents stays where it is until the next start");
-            }
-            send(&ends, End::Configured(outcome.map_err(|error| error.to_string()))).await;
-        });
-    }
-
     fn ended(&mut self, end: End) {
         match end {
             End::Configured(outcome) => self.on_configured(outcome),
@@ -204,35 +181,31 @@ impl Orchestrator {
         }
     }
 
-    fn on_configured(&mut self, outcome: Result<(), String>) {
-        self.configuring = false;
-        match outcome {
-            Ok(()) => {
-                self.parts.health.clear(Component::Engine);
-                if !self.engine_ready {
-                    self.engine_ready = true;
-                    for id in self.parts.catalog.ids() {
-                        self.look_at(id);
-                    }
-                }
-                // The settings may have changed again meanwhile.
-                self.configure();
-            }
-            Err(reason) => {
-                warn!(reason, "the engine could not be configured; it is tried again");
-                self.parts.health.degrade(Component::Engine, reason);
-                self.configured = None;
-                self.configure_at = Some(Instant::now() + Duration::from_secs(5));
-            }
+    /// Looks at those for which there was no room, while there is.
+    fn go_on(&mut self) {
+        while self.permits.available_permits() > 0
+            && let Some(id) = self.backlog.pop_front()
+        {
+            self.slots.entry(id).or_default().in_backlog = false;
+            self.look_at(id);
+        }
+        while let Some(id) = self.admission.next() {
+            self.look_at(id);
         }
     }
 
     /// Compares one torrent with what is wanted of it, and starts the next action.
     pub(crate) fn look_at(&mut self, id: TorrentId) {
-        if !self.engine_ready {
+        if !self.profile.is_ready() {
             return;
         }
-        let Some(view) = self.parts.catalog.get_any(id) else {
+        let view = self.parts.catalog.get_any(id);
+        let turn = view.as_ref().and_then(|view| turn(&view.record, &self.parts.settings.borrow().policy));
+        let changed = self.admission.set(id, turn);
+        if !changed.is_empty() {
+            self.parts.ledger.pokes.add(changed.into_iter().filter(|other| *other != id));
+        }
+        let Some(view) = view else {
             if self.slots.get(&id).is_some_and(Slot::is_idle) {
                 self.slots.remove(&id);
             }
@@ -259,7 +232,9 @@ impl Orchestrator {
             return;
         }
         let seen = self.parts.engine.observe(id);
-        let (desired, observed) = compare(&view, slot, seen.as_deref(), &self.parts.settings.borrow().policy);
+        let admitted = self.admission.admits(id);
+        let (desired, observed) =
+            compare(&view, slot, seen.as_deref(), &self.parts.settings.borrow().policy, admitted);
         let action = plan(&desired, &observed);
         // A tombstone waits for a job that still reads or writes its files; the job is told to stop.
         if action == Action::Remove && (slot.job_running || (slot.verifying && slot.verify_at.is_none())) {
@@ -272,84 +247,45 @@ impl Orchestrator {
         if action == Action::Add && slot.job_running && slot.job_alone {
             return;
         }
+        // What is found out about its files counts only while it is a member: the end of that looks at it again.
+        let gives_way = action == Action::Unload
+            && plan(&Desired { admitted: true, ..desired }, &observed) != Action::Unload;
+        if gives_way && slot.verifying && slot.verify_at.is_none() {
+            return;
+        }
         if action == Action::Nothing {
+            // What was last stored of it is shown until it is known that it waits.
+            let waits = desired.wanted == Wanted::Running && !desired.failed && slot.given.is_none();
+            if waits && !slot.told_out && view.live.kind != StateKind::Queued {
+                slot.told_out = true;
+                self.parts.ledger.board.post(id, observe::absent());
+            }
             self.consider_job(&view);
             return;
         }
-        slot.busy = true;
-        slot.again = false;
         self.start(action, &view);
     }
 
+    /// Starts an action, where there is room for one. Where there is none the torrent is looked at again when there is,
+    /// since something else may be wanted of it by then.
     fn start(&mut self, action: Action, view: &TorrentView) {
         let record = Arc::clone(&view.record);
-        let given = self.slots.get(&record.id).and_then(|slot| slot.given.clone());
-        let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.permits), self.ends.0.clone());
+        let slot = self.slots.entry(record.id).or_default();
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            if !std::mem::replace(&mut slot.in_backlog, true) {
+                self.backlog.push_back(record.id);
+            }
+            return;
+        };
+        if action == Action::Add && !self.admission.sit(record.id) {
+            return;
+        }
+        slot.busy = true;
+        let (given, actor, ends) = (slot.given.clone(), self.actor.clone(), self.ends.0.clone());
         self.spawn("torrent-action", async move {
-            let Ok(permit) = permits.acquire_owned().await else { return };
             let acted = actor.act(action, &record, given).await;
             drop(permit);
             send(&ends, End::Acted(record.id, acted)).await;
-        });
-    }
-
-    fn on_acted(&mut self, id: TorrentId, acted: Acted) {
-        let slot = self.slots.entry(id).or_default();
-        slot.busy = false;
-        match acted {
-            Ok(effect) => {
-                slot.failures = 0;
-                slot.not_before = None;
-                match effect {
-                    Effect::Unchanged => {}
-                    Effect::Given(given) => {
-                        slot.given = Some(given);
-                        slot.verified = None;
-                        if let Some(seen) = self.parts.engine.observe(id) {
-                            self.observed(&seen);
-                        }
-                    }
-                    Effect::Out => {
-                        slot.given = None;
-                        slot.verified = None;
-                        self.parts.ledger.board.post(id, observe::absent());
-                    }
-                }
-                self.look_at(id);
-            }
-            Err(Setback::Later(reason)) => {
-                let wait = FIRST_WAIT.saturating_mul(1 << slot.failures.min(8)).min(LONGEST_WAIT);
-                slot.failures += 1;
-                info!(torrent.id = %id, reason, wait_ms = wait.as_millis(), "an action is tried again");
-                let at = Instant::now() + wait;
-                slot.not_before = Some(at);
-                self.timers.insert((at, id));
-                // What it was when it was last a member is not so any more.
-                if slot.given.is_none() {
-                    self.parts.ledger.board.post(id, observe::absent());
-                }
-            }
-            Err(Setback::Never(message)) => self.fail(id, message),
-        }
-    }
-
-    /// Has the ledger mark the torrent; told again until it is durable.
-    fn fail(&mut self, id: TorrentId, message: String) {
-        let slot = self.slots.entry(id).or_default();
-        slot.busy = true;
-        let (facts, ends) = (self.parts.ledger.facts.clone(), self.ends.0.clone());
-        let tombstone = self.parts.catalog.get_any(id).is_some_and(|view| view.record.is_tombstone());
-        if tombstone {
-            error!(torrent.id = %id, message, "a removal cannot be finished; it is tried again");
-        }
-        self.spawn("torrent-failed", async move {
-            let told = facts.tell(Fact::Failed { id, message }).await;
-            let acted = match told {
-                Ok(_) if !tombstone => Ok(Effect::Unchanged),
-                Ok(_) => Err(Setback::Later("the removal failed".to_owned())),
-                Err(error) => Err(Setback::Later(error.to_string())),
-            };
-            send(&ends, End::Acted(id, acted)).await;
         });
     }
 
@@ -418,37 +354,6 @@ impl Orchestrator {
             Ok(())
         });
     }
-}
-
-/// What is wanted and what is, for the planner.
-fn compare(
-    view: &TorrentView,
-    slot: &Slot,
-    seen: Option<&Observation>,
-    policy: &Policy,
-) -> (Desired, Observed) {
-    let record = &view.record;
-    let path = record.placement.content.as_ref();
-    let desired = Desired {
-        wanted: record.wish.wanted,
-        failed: record.failure.is_some(),
-        has_metainfo: record.content.has_metainfo,
-        has_path: path.is_some(),
-        selection_version: record.wish.selection_version,
-        limits: record.wish.limits,
-        withheld: record.wish.wanted == Wanted::Running && jobs::needs_files_alone(record, policy),
-        admitted: true,
-    };
-    let member = slot.given.as_ref();
-    let observed = Observed {
-        membership: if member.is_some() { Membership::In } else { Membership::Out },
-        offers_metainfo: seen.is_some_and(|seen| seen.metainfo.is_some()),
-        in_place: member.is_some_and(|given| path.is_none_or(|path| path.save_dir == given.save_dir)),
-        selection_version: seen.and_then(|seen| seen.selection_version),
-        limits: seen.map_or(record.wish.limits, |seen| seen.limits),
-        conflict: seen.is_some_and(|seen| seen.conflict),
-    };
-    (desired, observed)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -7,6 +7,8 @@ use revaer_torrent_core::{engine::EngineProfile, fsops::Policy};
 pub struct Settings {
     /// The engine's profile; `None` in setup mode: the engine rests.
     pub engine: Option<EngineProfile>,
+    /// How many torrents may be members of the session at once; `None`: all.
+    pub max_active: Option<u32>,
     /// The pipeline's policy.
     pub policy: Policy,
     /// Which trackers are used beside a torrent's own.

@@ -37,6 +37,10 @@ pub(crate) struct Slot {
     pub(crate) not_before: Option<Instant>,
     /// How often in a row it failed.
     pub(crate) failures: u32,
+    /// It waits for room among the actions.
+    pub(crate) in_backlog: bool,
+    /// Since it was last a member, or since the start, the ledger has been told that it is none.
+    pub(crate) told_out: bool,
     /// What the engine was given; `None` while the torrent is not a member.
     pub(crate) given: Option<Given>,
     /// The selection whose files have been found on disk, whole.

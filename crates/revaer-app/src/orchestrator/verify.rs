@@ -34,9 +34,11 @@ impl Orchestrator {
         let (actor, permits, ends) = (self.actor.clone(), Arc::clone(&self.permits), self.ends.0.clone());
         let record = Arc::clone(&view.record);
         self.spawn("torrent-verify", async move {
-            let Ok(_permit) = permits.acquire_owned().await else { return };
+            let Ok(permit) = permits.acquire_owned().await else { return };
             let version = record.wish.selection_version;
             let found = look_for_files(&actor, &record).await;
+            // Before its end is told: whoever waits for room is looked at then.
+            drop(permit);
             send(&ends, End::Verified(record.id, version, found)).await;
         });
     }
