@@ -15,6 +15,7 @@ mod error;
 mod json_file;
 mod key_file;
 mod next_step;
+mod reason;
 mod resume_file;
 mod rotation;
 mod screen;

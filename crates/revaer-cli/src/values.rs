@@ -41,18 +41,6 @@ pub(crate) fn preset_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// For the parser: why something is changed, in words that a header takes.
-pub(crate) fn reason(text: &str) -> Result<String, String> {
-    let fits = (1..=256).contains(&text.len())
-        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        && !text.trim().is_empty();
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("a reason has 1 to 256 ASCII characters on one line".to_owned())
-    }
-}
-
 /// For the parser: a moment.
 pub(crate) fn moment(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339)
@@ -245,14 +233,6 @@ mod tests {
         for text in ["", ".", "..", "a/b", "a%2fb", "a b", "ä", &"x".repeat(65)] {
             assert!(preset_name(text).is_err(), "{text}");
             assert!(key_id(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_reason_fits_a_header() {
-        assert!(reason("ticket 7: too fast").is_ok());
-        for text in ["", "  ", "a\nb", "für", &"x".repeat(257)] {
-            assert!(reason(text).is_err(), "{text:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use reqwest::{Method, RequestBuilder, header::IF_MATCH};
+use reqwest::{Method, header::IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -19,13 +19,11 @@ use crate::{
     context::Context,
     error::CliError,
     json_file,
+    reason::{Reason, ReasonArg, explained},
     text::printable,
-    values::reason,
 };
 
 const PATH: &str = "/admin/settings";
-/// Says why a change is made, for the history.
-const REASON_HEADER: &str = "x-revaer-reason";
 
 /// What to do with settings.
 #[derive(Debug, Subcommand)]
@@ -49,9 +47,8 @@ pub(crate) struct SetArgs {
     /// JSON file with what to change, or what `config get` printed; - for stdin
     #[arg(long, value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: ReasonArg,
     /// Change nothing unless this revision is in force
     #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(0..))]
     if_match: Option<i64>,
@@ -93,7 +90,7 @@ async fn set(args: &SetArgs, context: &Context) -> Result<(), CliError> {
         context.screen.notice("reading settings from the terminal; end them with Ctrl-D, or name a --file");
     }
     let changes = changeset::of(json_file::read(&args.file)?);
-    let answer = send(context, &changes, args.if_match, args.reason.as_deref()).await?;
+    let answer = send(context, &changes, args.if_match, args.why.reason.as_ref()).await?;
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
@@ -105,14 +102,11 @@ async fn send(
     context: &Context,
     changes: &Map<String, Value>,
     if_match: Option<i64>,
-    reason: Option<&str>,
+    reason: Option<&Reason>,
 ) -> Result<Answer, CliError> {
-    let mut request: RequestBuilder = context.client.request(Method::PATCH, PATH, &[]).json(changes);
+    let mut request = explained(context.client.request(Method::PATCH, PATH, &[]).json(changes), reason);
     if let Some(revision) = if_match {
         request = request.header(IF_MATCH, format!("\"{revision}\""));
-    }
-    if let Some(reason) = reason {
-        request = request.header(REASON_HEADER, reason);
     }
     let answer = context.client.call(request, Auth::Key).await.map_err(|error| {
         error.with_hint(

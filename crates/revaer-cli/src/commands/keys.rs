@@ -3,7 +3,7 @@
 mod issue;
 mod rotate;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::{
     client::Auth,
     context::Context,
     error::CliError,
+    reason::{ReasonArg, explained},
     table::{Cell, Table},
     text::{moment, printable},
     values::key_id,
@@ -32,11 +33,17 @@ pub(crate) enum Command {
     /// same command.
     Rotate(rotate::RotateArgs),
     /// Make a key worthless, for good
-    Revoke {
-        /// The key
-        #[arg(value_name = "KEY_ID", value_parser = key_id)]
-        key_id: String,
-    },
+    Revoke(RevokeArgs),
+}
+
+/// Flags of `keys revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The key
+    #[arg(value_name = "KEY_ID", value_parser = key_id)]
+    key_id: String,
+    #[command(flatten)]
+    why: ReasonArg,
 }
 
 impl Command {
@@ -46,7 +53,7 @@ impl Command {
             Self::Ls => "keys ls",
             Self::Issue(_) => "keys issue",
             Self::Rotate(_) => "keys rotate",
-            Self::Revoke { .. } => "keys revoke",
+            Self::Revoke(_) => "keys revoke",
         }
     }
 }
@@ -57,7 +64,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<(), CliE
         Command::Ls => ls(context).await,
         Command::Issue(args) => issue::run(args, context).await,
         Command::Rotate(args) => rotate::run(args, context).await,
-        Command::Revoke { key_id } => revoke(key_id, context).await,
+        Command::Revoke(args) => revoke(args, context).await,
     }
 }
 
@@ -112,16 +119,17 @@ async fn ls(context: &Context) -> Result<(), CliError> {
     context.screen.table(&table)
 }
 
-async fn revoke(key_id: &str, context: &Context) -> Result<(), CliError> {
+async fn revoke(args: &RevokeArgs, context: &Context) -> Result<(), CliError> {
+    let key_id = &args.key_id;
     let request = context.client.request(Method::DELETE, &format!("{PATH}/{key_id}"), &[]);
     let answer = context
         .client
-        .call(request, Auth::Key)
+        .call(explained(request, args.why.reason.as_ref()), Auth::Key)
         .await
         .map_err(|error| error.with_hint("repeat the command: a key that is not found is revoked"))?;
     if let (Some(found), Some(path)) = (&context.key, &context.key_file)
         && found.is_from_file
-        && found.token.key_id() == key_id
+        && found.token.key_id() == *key_id
     {
         context.screen.notice(&format!("the key in {} is worthless now", path.display()));
     }

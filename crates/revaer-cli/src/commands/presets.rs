@@ -10,6 +10,7 @@ use crate::{
     client::Auth,
     context::Context,
     error::CliError,
+    reason::{ReasonArg, explained},
     table::{Cell, Table},
     text::{moment, printable},
     values::{Sort, preset_name},
@@ -27,7 +28,7 @@ pub(crate) enum Command {
     /// Keep a filter and an order under a name, in place of what is kept there
     Set(SetArgs),
     /// Forget a preset
-    Rm(Name),
+    Rm(RmArgs),
 }
 
 /// Which preset.
@@ -36,6 +37,15 @@ pub(crate) struct Name {
     /// The preset
     #[arg(id = "preset", value_name = "NAME", value_parser = preset_name)]
     name: String,
+}
+
+/// Flags of `presets rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    #[command(flatten)]
+    preset: Name,
+    #[command(flatten)]
+    why: ReasonArg,
 }
 
 /// Flags of `presets set`; those of `ls`.
@@ -61,6 +71,8 @@ pub(crate) struct SetArgs {
     /// Order of the list
     #[arg(long, value_enum)]
     sort: Option<Sort>,
+    #[command(flatten)]
+    why: ReasonArg,
 }
 
 impl Command {
@@ -133,7 +145,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<(), CliE
         Command::Ls => ls(context).await,
         Command::Show(preset) => show(&preset.name, context).await,
         Command::Set(args) => set(args, context).await,
-        Command::Rm(preset) => remove(&preset.name, context).await,
+        Command::Rm(args) => remove(args, context).await,
     }
 }
 
@@ -176,12 +188,15 @@ async fn show(name: &str, context: &Context) -> Result<(), CliError> {
 async fn set(args: &SetArgs, context: &Context) -> Result<(), CliError> {
     let name = &args.preset.name;
     let request = context.client.request(Method::PUT, &format!("{PATH}/{name}"), &[]).json(&args.body());
+    let request = explained(request, args.why.reason.as_ref());
     let answer = context.client.call(request, Auth::Key).await.map_err(repeatable)?;
     context.screen.result(if context.screen.is_json() { answer.body() } else { name })
 }
 
-async fn remove(name: &str, context: &Context) -> Result<(), CliError> {
+async fn remove(args: &RmArgs, context: &Context) -> Result<(), CliError> {
+    let name = &args.preset.name;
     let request = context.client.request(Method::DELETE, &format!("{PATH}/{name}"), &[]);
+    let request = explained(request, args.why.reason.as_ref());
     let answer = context.client.call(request, Auth::Key).await.map_err(repeatable)?;
     if context.screen.is_json() {
         return context.screen.result(answer.body());

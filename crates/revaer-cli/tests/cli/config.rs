@@ -71,6 +71,27 @@ async fn a_change_carries_its_reason_and_its_condition() {
 }
 
 #[tokio::test]
+async fn every_change_of_keys_and_presets_takes_a_reason() {
+    let server = Server::start(|_, _| problem(&json!({"title": "no", "status": 404}))).await;
+    for args in [
+        &["keys", "issue", "--label", "l"][..],
+        &["keys", "rotate", "laptop"],
+        &["keys", "revoke", "laptop"],
+        &["presets", "set", "tv"],
+        &["presets", "rm", "tv"],
+    ] {
+        assert_eq!(
+            run(&server.url, &[args, &["--reason", "für die Nacht"]].concat()).await.code,
+            3,
+            "{args:?}"
+        );
+    }
+    let seen = server.seen();
+    let reasons: Vec<_> = seen.iter().map(|seen| seen.headers["x-revaer-reason"].as_bytes()).collect();
+    assert_eq!(reasons, ["für die Nacht".as_bytes(); 5]);
+}
+
+#[tokio::test]
 async fn what_has_no_effect_is_noted_beside_the_result() {
     let body = json!({"revision": 8, "notices": [
         {"pointer": "/app_profile/http_port", "message": "--listen is in force\u{1b}[2J"}]});
@@ -125,10 +146,12 @@ async fn an_export_that_failed_changes_nothing() {
 fn page() -> Value {
     json!({
         "history": [
-            {"revision": 9, "at": "2025-10-17T12:00:00.123Z", "actor": "key:admin", "request_id": "r",
+            {"revision": 9, "at": "2025-10-17T12:00:00.123Z", "actor": "admin", "request_id": "r",
              "reason": "too fast", "changes": [
                 {"section": "engine_profile", "op": "update", "old": {"max_download_bps": null, "dht": true},
                  "new": {"max_download_bps": 5, "dht": false}},
+                {"section": "app_profile", "op": "update", "old": {"version": 1, "telemetry": {"log_level": "info"}},
+                 "new": {"version": 2, "telemetry": {"log_level": "warn"}}},
                 {"section": "api_keys", "op": "update", "key": "laptop",
                  "old": {"enabled": true}, "new": {"enabled": false}}]},
             {"revision": 8, "at": "2025-10-16T12:00:00Z", "actor": "postgres\u{1b}", "changes": [
@@ -149,16 +172,17 @@ async fn history_tells_who_changed_what_and_why_newest_first() {
     let server = Server::start(move |_, _| answer(200, &body)).await;
     let ran = run(&server.url, &["config", "history"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    insta::assert_snapshot!(ran.stdout, @r"
-    REVISION  WHEN                  ACTOR      WHAT                                       REASON
-    9         2025-10-17T12:00:00Z  key:admin  engine_profile.dht true -> false           too fast
+    insta::assert_snapshot!(ran.stdout, @r#"
+    REVISION  WHEN                  ACTOR      WHAT                                              REASON
+    9         2025-10-17T12:00:00Z  admin      engine_profile.dht true -> false                  too fast
                                                engine_profile.max_download_bps null -> 5
+                                               app_profile.telemetry.log_level "info" -> "warn"
                                                api_keys.laptop.enabled true -> false
     8         2025-10-16T12:00:00Z  postgres�  secrets.n added
                                                secrets.m changed
                                                query_presets.p removed
                                                setup_tokens.t issued
-    ");
+    "#);
     assert_eq!(ran.stderr, "more: --before 8\n");
     let ran = run(&server.url, &["settings", "history", "--output", "json"]).await;
     assert_eq!((ran.stdout, ran.stderr.as_str()), (expected, ""));

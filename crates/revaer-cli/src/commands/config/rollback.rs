@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::{PATH, revision, send};
-use crate::{client::Auth, context::Context, difference::differences, error::CliError, values};
+use crate::{client::Auth, context::Context, difference::differences, error::CliError, reason::Reason};
 
 /// What goes back. Keys, secrets and presets do not: a key that was revoked stays so.
 const SECTIONS: [&str; 3] = ["app_profile", "engine_profile", "fs_policy"];
@@ -19,8 +19,8 @@ pub(crate) struct RollbackArgs {
     #[arg(value_parser = clap::value_parser!(i64).range(0..))]
     revision: i64,
     /// Why, for the history [default: rollback to revision REVISION]
-    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
-    reason: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<Reason>,
 }
 
 /// Goes back, and prints what changed.
@@ -42,9 +42,8 @@ pub(super) async fn run(args: &RollbackArgs, context: &Context) -> Result<(), Cl
     if changes.is_empty() {
         context.screen.notice(&format!("nothing differs from revision {}", args.revision));
     }
-    let default_reason = format!("rollback to revision {}", args.revision);
-    let reason = args.reason.as_deref().unwrap_or(&default_reason);
-    let answer = send(context, &wanted, Some(present), Some(reason)).await?;
+    let reason = args.reason.clone().unwrap_or_else(|| Reason::of_rollback(args.revision));
+    let answer = send(context, &wanted, Some(present), Some(&reason)).await?;
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }

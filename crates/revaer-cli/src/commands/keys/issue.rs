@@ -12,6 +12,7 @@ use crate::{
     client::Auth,
     context::Context,
     error::CliError,
+    reason::{ReasonArg, explained},
     text,
     values::{key_id, moment},
 };
@@ -37,6 +38,8 @@ pub(crate) struct IssueArgs {
     /// When the key stops being taken, as in 2030-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     expires_at: Option<OffsetDateTime>,
+    #[command(flatten)]
+    why: ReasonArg,
 }
 
 /// A new key; never printed but by [`ApiKeyToken::expose`].
@@ -66,16 +69,15 @@ pub(super) async fn run(args: &IssueArgs, context: &Context) -> Result<(), CliEr
             time.format(&Rfc3339).map_err(|error| CliError::Input(format!("--expires-at: {error}")))?;
         body.insert("expires_at".to_owned(), json!(time));
     }
-    let answer = context
-        .client
-        .call(context.client.request(Method::POST, PATH, &[]).json(&body), Auth::Key)
-        .await
-        .map_err(|error| {
+    let request = context.client.request(Method::POST, PATH, &[]).json(&body);
+    let answer = context.client.call(explained(request, args.why.reason.as_ref()), Auth::Key).await.map_err(
+        |error| {
             error.with_hint(
                 "`revaer keys ls` shows whether there is a new key; `revaer keys rotate` gives it a secret \
                  that is known, `revaer keys revoke` ends it",
             )
-        })?;
+        },
+    )?;
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }

@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     error::CliError,
     key_file,
+    reason::{ReasonArg, explained},
     rotation::Rotation,
     text::moment,
     values::key_id,
@@ -38,6 +39,8 @@ pub(crate) struct RotateArgs {
     /// Read the new secret from stdin instead of making one: 32 to 256 visible ASCII characters
     #[arg(long)]
     secret_stdin: bool,
+    #[command(flatten)]
+    why: ReasonArg,
 }
 
 /// The answer to a rotation; its key is never printed but by [`ApiKeyToken::expose`].
@@ -158,7 +161,8 @@ async fn send(
         body["grace_seconds"] = json!(seconds);
     }
     let path = format!("{PATH}/{}/rotate", args.key_id);
-    context.client.call(context.client.request(Method::POST, &path, &[]).json(&body), auth).await
+    let request = context.client.request(Method::POST, &path, &[]).json(&body);
+    context.client.call(explained(request, args.why.reason.as_ref()), auth).await
 }
 
 /// The secret on the first line of stdin, or the whole key that it is a part of. Never repeated in an error.
