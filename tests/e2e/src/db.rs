@@ -47,6 +47,12 @@ impl Database {
         &self.url
     }
 
+    /// Its name.
+    pub fn name(&self) -> Result<&str> {
+        let address = self.url.split_once('?').map_or(self.url.as_str(), |(address, _)| address);
+        Ok(address.rsplit_once('/').context("a database URL without a database")?.1)
+    }
+
     /// A connection.
     pub async fn connect(&self) -> Result<PgConnection> {
         connect(&self.url).await
@@ -94,7 +100,7 @@ fn cells(row: &PgRow) -> Result<Vec<Option<String>>> {
 }
 
 /// Connects by a URL.
-pub(crate) async fn connect(url: &str) -> Result<PgConnection> {
+pub async fn connect(url: &str) -> Result<PgConnection> {
     PgConnection::connect(url).await.with_context(|| format!("cannot connect to {url}"))
 }
 

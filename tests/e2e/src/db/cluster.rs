@@ -25,18 +25,15 @@ pub struct Cluster {
     process: Option<Process>,
     programs: PathBuf,
     folder: TempDir,
+    /// A socket that nobody but the test knows.
+    hidden: TempDir,
 }
 
 impl Cluster {
     /// Makes one and starts it.
     pub async fn start() -> Result<Self> {
         let programs = programs()?;
-        let folder =
-            tempfile::Builder::new().prefix("revaer-pg-").tempdir().context("no temporary folder")?;
-        if is_root() {
-            // `postgres` must be able to write here, and everybody to reach the socket.
-            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
-        }
+        let (folder, hidden) = (folder()?, folder()?);
         let output = user_command(&programs.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(folder.path().join("data"))
@@ -45,18 +42,27 @@ impl Cluster {
         if !output.status.success() {
             bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let mut cluster = Self { process: None, programs, folder };
+        let mut cluster = Self { process: None, programs, folder, hidden };
         cluster.start_again().await?;
         Ok(cluster)
     }
 
     /// Starts it, after it was stopped, on the same data and the same socket.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.launch(self.folder.path().to_owned()).await
+    }
+
+    /// Starts it where only [`Cluster::hidden_url`] leads, and not who uses it otherwise.
+    pub async fn start_hidden(&mut self) -> Result<()> {
+        self.launch(self.hidden.path().to_owned()).await
+    }
+
+    async fn launch(&mut self, socket: PathBuf) -> Result<()> {
         let mut spec = Spec::new("postgres", self.programs.join("postgres"), self.folder.path()).args([
             "-D".to_owned(),
             self.folder.path().join("data").display().to_string(),
             "-k".to_owned(),
-            self.folder.path().display().to_string(),
+            socket.display().to_string(),
             "-clisten_addresses=".to_owned(),
             "-cfsync=off".to_owned(),
             "-cshared_buffers=32MB".to_owned(),
@@ -68,7 +74,7 @@ impl Cluster {
                 ["--reuid=postgres", "--regid=postgres", "--init-groups"].map(str::to_owned).to_vec();
         }
         let mut process = Process::start(&spec)?;
-        let url = self.url("postgres");
+        let url = url(&socket, "postgres");
         wait::until("the test's PostgreSQL", START, || {
             let alive = process.expect_running();
             let url = &url;
@@ -104,7 +110,12 @@ impl Cluster {
 
     /// The URL of a database here.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.path().display())
+        url(self.folder.path(), database)
+    }
+
+    /// The URL of a database of this cluster while it is hidden.
+    pub fn hidden_url(&self, database: &Database) -> Result<String> {
+        Ok(url(self.hidden.path(), database.name()?))
     }
 
     /// Makes a database.
@@ -121,6 +132,19 @@ impl Drop for Cluster {
             eprintln!("cannot end PostgreSQL: {error:#}");
         }
     }
+}
+
+fn url(socket: &Path, database: &str) -> String {
+    format!("postgres://postgres@localhost/{database}?host={}", socket.display())
+}
+
+/// A temporary folder that the server's user can write to, and everybody enter.
+fn folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("revaer-pg-").tempdir().context("no temporary folder")?;
+    if is_root() {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
+    }
+    Ok(folder)
 }
 
 /// `PostgreSQL` refuses to run as root: its package's user does it then.
