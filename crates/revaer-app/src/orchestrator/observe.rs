@@ -80,3 +80,6 @@ pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) ->
     };
     Seen { level, look_at_files }
 }
+
+#[cfg(test)]
+mod tests;
