@@ -2,6 +2,9 @@
 
 use crate::rule::Rule;
 
+#[cfg(test)]
+mod agreement;
+
 /// A settings document: one row, one member of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {

@@ -52,3 +52,46 @@ fn an_accepted_changeset_reads_back_as_it_was_given() {
         prop_assert!(again.sections.is_empty());
     });
 }
+
+/// One thing that is wrong with a changeset, whatever else is in it.
+fn spoiled() -> impl Strategy<Value = Value> {
+    let section = prop::sample::select(vec!["app_profile", "engine_profile", "fs_policy"]);
+    let member = prop_oneof![
+        Just(("http_port", json!(0))),
+        Just(("bind_addr", json!("nowhere"))),
+        Just(("max_download_bps", json!(-1))),
+        Just(("library_root", json!("relative"))),
+        Just(("allow_paths", json!(["/nowhere/near"]))),
+        Just(("immutable_keys", json!(["names.nothing"]))),
+        Just(("id", json!("00000000-0000-0000-0000-000000000000"))),
+        Just(("mode", json!("setup"))),
+        "[a-z_]{1,12}".prop_map(|name| ("no_such", json!(name))),
+    ];
+    (changeset(), section, member, any::<bool>()).prop_map(|(mut body, section, (name, value), last_key)| {
+        body[section][name] = value;
+        if last_key {
+            body["api_keys"] = json!([{"op": "delete", "key_id": "admin"}]);
+        }
+        body
+    })
+}
+
+#[test]
+fn a_rejected_changeset_leaves_revision_rows_and_memory_as_they_were() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (fixture, _) = runtime.block_on(Fixture::active());
+    let rows = || {
+        let all = "SELECT jsonb_build_array((SELECT to_jsonb(r) FROM settings_revision r),
+            (SELECT to_jsonb(a) FROM settings_app_profile a), (SELECT to_jsonb(e) FROM settings_engine_profile e),
+            (SELECT to_jsonb(f) FROM settings_fs_policy f), (SELECT jsonb_agg(k) FROM auth_api_keys k),
+            (SELECT count(*) FROM settings_history))";
+        runtime.block_on(sqlx::query_scalar::<_, Value>(all).fetch_one(&fixture.pool)).unwrap()
+    };
+    let before = (rows(), fixture.service.snapshot().to_wire());
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(body in spoiled())| {
+        let refused = runtime.block_on(fixture.service.apply(body.clone(), context()));
+        prop_assert!(refused.is_err(), "{body} was taken");
+        prop_assert_eq!((rows(), fixture.service.snapshot().to_wire()), before.clone());
+    });
+}
