@@ -89,6 +89,29 @@ pub struct Guardrail {
     pub since: OffsetDateTime,
 }
 
+/// A setting that is stored and not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Override {
+    /// Which one: a pointer into the settings.
+    pub pointer: String,
+    /// What is in force instead, and what sets it.
+    pub message: String,
+}
+
+/// What the torrent engine's session has in force, as it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EngineHealth {
+    /// The port that peers reach; absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_port: Option<u16>,
+    /// The cap on all downloads together, bytes per second; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download_cap_bps: Option<u64>,
+    /// The same for uploads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_cap_bps: Option<u64>,
+}
+
 /// A helper program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tool {
@@ -184,8 +207,14 @@ pub struct HealthFull {
     pub components: BTreeMap<String, ComponentHealth>,
     /// Settings that deserve a second look.
     pub guardrails: Vec<Guardrail>,
+    /// Settings that a flag or variable of the process overrides.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
     /// What the server stands on.
     pub dependencies: Dependencies,
+    /// What the torrent engine's session has in force.
+    #[serde(default)]
+    pub engine: EngineHealth,
     /// Figures that operators watch.
     pub metrics: HealthMetrics,
     /// Torrents in figures.

@@ -15,6 +15,9 @@ mod event_kind;
 mod files;
 mod fsops;
 mod health;
+mod history;
+mod keys;
+mod preset;
 mod problem;
 mod problem_kind;
 mod request_id;
@@ -31,9 +34,12 @@ pub use event_kind::{EventKind, UnknownEventKind};
 pub use files::{FilePriority, FilePriorityRule, FileSelection, TorrentFile};
 pub use fsops::{FsopsStatus, FsopsStep, FsopsStepStatus, FsopsSummary};
 pub use health::{
-    BuildInfo, ComponentHealth, DatabaseHealth, Dependencies, FsopsHealth, Guardrail, HealthBrief,
-    HealthFull, HealthMetrics, HealthStatus, Mode, Tool, TorrentHealth, Version,
+    BuildInfo, ComponentHealth, DatabaseHealth, Dependencies, EngineHealth, FsopsHealth, Guardrail,
+    HealthBrief, HealthFull, HealthMetrics, HealthStatus, Mode, Override, Tool, TorrentHealth, Version,
 };
+pub use history::{SettingsHistory, SettingsHistoryChange, SettingsHistoryEntry};
+pub use keys::{ApiKey, ApiKeyList, IssueKey, IssuedKey, KeyRateLimit, RotateKey};
+pub use preset::{ListSort, PresetFilter, PutPreset, QueryPreset, QueryPresetList, UnknownListSort};
 pub use problem::{InvalidParam, Problem};
 pub use problem_kind::ProblemKind;
 pub use request_id::{RequestId, RequestIdError};
@@ -45,6 +51,8 @@ pub use torrent::{InfoHash, Progress, RateLimit, Rates, TorrentDetail, TorrentLi
 pub const API_KEY_HEADER: &str = "x-revaer-api-key";
 /// Header that carries the one-time setup token.
 pub const SETUP_TOKEN_HEADER: &str = "x-revaer-setup-token";
+/// Header that says why a change of settings, keys or presets is made, for the history.
+pub const REASON_HEADER: &str = "x-revaer-reason";
 /// Header that carries a [`RequestId`], in requests and in every answer.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Media type of a [`Problem`] (RFC 9457).

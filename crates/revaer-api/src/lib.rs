@@ -12,8 +12,10 @@
 mod events;
 mod health;
 mod http;
+mod keys;
 mod openapi;
 mod ports;
+mod presets;
 mod routes;
 mod server;
 mod settings;

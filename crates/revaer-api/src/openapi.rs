@@ -18,7 +18,7 @@ use utoipa::{
 use crate::{
     events, health,
     http::{problem::Reject, query::Query},
-    settings, torrents,
+    keys, presets, settings, torrents,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +37,16 @@ use crate::{
         settings::setup::complete,
         settings::read,
         settings::change,
+        settings::history::page,
+        settings::history::documents,
+        keys::list,
+        keys::issue,
+        keys::rotate,
+        keys::revoke,
+        presets::list,
+        presets::one,
+        presets::put,
+        presets::delete,
         torrents::list::list,
         torrents::create::create,
         torrents::detail::detail,

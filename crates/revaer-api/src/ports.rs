@@ -5,12 +5,12 @@ use std::{ops::Deref, path::PathBuf, sync::Arc, time::Instant};
 use revaer_catalog::{Catalog, Intents};
 use revaer_config::ConfigService;
 use revaer_events::EventLog;
-use revaer_telemetry::{Guardrails, Health, Metrics, Tasks};
+use revaer_telemetry::{Component, Guardrails, Health, Metrics, Tasks};
 use revaer_torrent_core::engine::TorrentEngine;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::http::limiter::Limiter;
+use crate::http::{limiter::Limiter, recent::Recent};
 
 /// Everything that requests are answered from.
 #[derive(Clone)]
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     ports: Ports,
     /// How much each key has left of its rate.
     pub(crate) limiter: Limiter,
+    /// Setup calls that were refused.
+    pub(crate) refused_setup: Arc<Recent>,
     /// Bounds what large bodies take of memory: each of them may be held more than once while it is read.
     pub(crate) uploads: Semaphore,
 }
@@ -72,7 +74,14 @@ const UPLOADS: usize = 8;
 
 impl Shared {
     pub(crate) fn new(ports: Ports) -> Arc<Self> {
-        Arc::new(Self { ports, limiter: Limiter::default(), uploads: Semaphore::new(UPLOADS) })
+        let recovered =
+            || tracing::info!(event = "loopback.recovered", "no setup call was refused for a minute");
+        Arc::new(Self {
+            ports,
+            limiter: Limiter::default(),
+            refused_setup: Recent::new(Component::LoopbackGuard, recovered),
+            uploads: Semaphore::new(UPLOADS),
+        })
     }
 }
 

@@ -2,13 +2,13 @@
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 use crate::{
-    events, health, http, openapi,
+    events, health, http, keys, openapi,
     ports::{Ports, Shared},
-    settings, torrents,
+    presets, settings, torrents,
 };
 
 /// The whole surface over `ports`.
@@ -18,6 +18,7 @@ pub fn router(ports: Ports) -> Router {
     let one = get(torrents::detail::detail).delete(torrents::remove::remove);
     let action = post(torrents::action::action);
     let configuration = get(settings::read).patch(settings::change);
+    let preset = get(presets::one).put(presets::put).delete(presets::delete);
     Router::new()
         .route("/health", get(health::brief::brief))
         .route("/health/full", get(health::full::full))
@@ -28,6 +29,13 @@ pub fn router(ports: Ports) -> Router {
         .route("/admin/setup/complete", post(settings::setup::complete))
         .route("/admin/settings", configuration.clone())
         .route("/v1/config", configuration)
+        .route("/admin/settings/history", get(settings::history::page))
+        .route("/admin/settings/history/{revision}", get(settings::history::documents))
+        .route("/v1/auth/keys", get(keys::list).post(keys::issue))
+        .route("/v1/auth/keys/{key_id}", delete(keys::revoke))
+        .route("/v1/auth/keys/{key_id}/rotate", post(keys::rotate))
+        .route("/v1/query-presets", get(presets::list))
+        .route("/v1/query-presets/{name}", preset)
         .route("/v1/torrents", collection.clone())
         .route("/admin/torrents", collection)
         .route("/v1/torrents/{id}", one.clone())

@@ -44,6 +44,10 @@ fn the_full_document_is_the_documented_one() {
             reason: "no global download cap".to_owned(),
             since,
         }],
+        overrides: vec![Override {
+            pointer: "/app_profile/http_port".to_owned(),
+            message: "--listen is in force".to_owned(),
+        }],
         dependencies: Dependencies {
             sevenzip: Tool {
                 path: Some("/usr/bin/7z".to_owned()),
@@ -54,6 +58,7 @@ fn the_full_document_is_the_documented_one() {
             libtorrent: Version { version: "2.0.8.0".to_owned() },
             postgresql: Version { version: "15.8".to_owned() },
         },
+        engine: EngineHealth { listen_port: Some(6881), download_cap_bps: Some(0), upload_cap_bps: None },
         metrics: HealthMetrics::default(),
         torrent: TorrentHealth {
             active: 1,

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use axum::{Json, extract::State, http::Uri};
 use revaer_api_models::{
-    BuildInfo, ComponentHealth, Dependencies, FsopsHealth, HealthFull, HealthMetrics, HealthStatus, Tool,
-    TorrentHealth, Version,
+    BuildInfo, ComponentHealth, Dependencies, EngineHealth, FsopsHealth, Guardrail, HealthFull,
+    HealthMetrics, HealthStatus, Override, Tool, TorrentHealth, Version,
 };
 use revaer_catalog::FsopsStatus;
-use revaer_telemetry::Component;
-use revaer_torrent_core::StateKind;
+use revaer_config::Fault;
+use revaer_telemetry::{Component, GuardEntry};
+use revaer_torrent_core::{StateKind, engine::EngineStatus};
 use time::OffsetDateTime;
 
 use crate::{
@@ -38,6 +39,7 @@ pub(crate) async fn full(State(app): State<App>, uri: Uri) -> Result<Json<Health
         .filter(|name| components.get(name).is_some_and(|one| one.status == HealthStatus::Degraded))
         .collect();
     let snapshot = app.config.snapshot();
+    let engine = app.engine.status();
     Ok(Json(HealthFull {
         status: if degraded.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded },
         mode: mode(snapshot.app.mode),
@@ -50,15 +52,52 @@ pub(crate) async fn full(State(app): State<App>, uri: Uri) -> Result<Json<Health
         uptime_seconds: app.facts.started_at.elapsed().as_secs(),
         degraded,
         components,
-        guardrails: Vec::new(),
-        dependencies: dependencies(&app.facts, app.engine.status().library_version),
-        metrics: HealthMetrics {
-            rate_limit_throttled_total: app.limiter.throttled(),
-            ..HealthMetrics::default()
-        },
+        guardrails: guardrails(&app),
+        overrides: overrides(&app),
+        dependencies: dependencies(&app.facts, engine.library_version.clone()),
+        engine: shown(&engine),
+        metrics: figures(&app),
         torrent: torrents(&app),
         fsops: fsops(&app),
     }))
+}
+
+/// What is being leaned on.
+fn guardrails(app: &App) -> Vec<Guardrail> {
+    let shown = |entry: GuardEntry| Guardrail {
+        guard: entry.guard.name().to_owned(),
+        reason: entry.reason,
+        since: entry.since.into(),
+    };
+    app.guardrails.entries().into_iter().map(shown).collect()
+}
+
+/// What is stored and not in force.
+fn overrides(app: &App) -> Vec<Override> {
+    let shown = |one: &Fault| Override { pointer: one.pointer.clone(), message: one.message.clone() };
+    app.config.overrides().iter().map(shown).collect()
+}
+
+fn figures(app: &App) -> HealthMetrics {
+    let config = app.metrics.config_figures();
+    HealthMetrics {
+        config_watch_latency_ms: config.watch_latency_ms,
+        config_apply_latency_ms: config.apply_latency_ms,
+        config_update_failures_total: config.update_failures,
+        config_watch_slow_total: config.slow,
+        guardrail_violations_total: app.metrics.guardrail_violations(),
+        rate_limit_throttled_total: app.metrics.rate_limit_throttled_total(),
+    }
+}
+
+/// What the session has in force, as it says itself.
+fn shown(engine: &EngineStatus) -> EngineHealth {
+    let caps = engine.caps();
+    EngineHealth {
+        listen_port: engine.listen_port,
+        download_cap_bps: caps.download.map(|cap| cap.0),
+        upload_cap_bps: caps.upload.map(|cap| cap.0),
+    }
 }
 
 /// The registry's word, and for the database what was seen just now.

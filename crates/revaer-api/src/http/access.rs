@@ -3,10 +3,12 @@
 use axum::extract::{MatchedPath, Request};
 use revaer_api_models::ProblemKind;
 use revaer_config::{ConfigSnapshot, Mode};
+use revaer_telemetry::Guard;
 
 use crate::{
     http::{key, limiter::Allowance, loopback, problem::Reject},
     ports::App,
+    server::Peer,
 };
 
 /// What a path asks of its caller.
@@ -61,7 +63,7 @@ pub(crate) async fn admit(app: &App, request: &mut Request) -> Admission {
             ProblemKind::Conflict,
             "the server is set up already; change it through PATCH /admin/settings",
         )),
-        (Access::Setup, Mode::Setup) => setup(request),
+        (Access::Setup, Mode::Setup) => setup(app, request),
         (Access::Keyed, Mode::Setup) => Admission::refused(setup_required()),
         // Nothing is behind an unknown path, so there is nothing to protect.
         (Access::Keyed, Mode::Active) if request.extensions().get::<MatchedPath>().is_none() => {
@@ -79,19 +81,18 @@ pub(crate) fn setup_required() -> Reject {
     )
 }
 
-fn setup(request: &Request) -> Admission {
-    match loopback::judge(request) {
-        Ok(()) => Admission::default(),
-        Err(refusal) => {
-            tracing::warn!(event = "loopback.refused", reason = %refusal, "a setup call was refused");
-            Admission::refused(Reject::new(
-                ProblemKind::Forbidden,
-                format!(
-                    "{refusal}; setup is done on the server's own host, for example with `revaer setup start`"
-                ),
-            ))
-        }
-    }
+fn setup(app: &App, request: &Request) -> Admission {
+    let Err(refusal) = loopback::judge(request) else { return Admission::default() };
+    let peer =
+        request.extensions().get::<Peer>().map_or_else(|| "unknown".to_owned(), |peer| peer.0.to_string());
+    tracing::warn!(event = "loopback.refused", reason = %refusal, peer, "a setup call was refused");
+    let reason = format!("a setup call from {peer} was refused: {refusal}");
+    app.guardrails.violated(Guard::Loopback, &reason);
+    app.refused_setup.note(&peer, reason, &app.health, &app.tasks);
+    Admission::refused(Reject::new(
+        ProblemKind::Forbidden,
+        format!("{refusal}; setup is done on the server's own host, for example with `revaer setup start`"),
+    ))
 }
 
 async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
@@ -101,7 +102,7 @@ async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> A
     };
     let allowance = app.limiter.take(&caller.info);
     let refusal = allowance.filter(|allowance| !allowance.granted).map(|allowance| {
-        app.limiter.report(caller.info.key_id.as_str(), &app.health, &app.tasks);
+        app.limiter.report(caller.info.key_id.as_str(), app);
         allowance.reject()
     });
     request.extensions_mut().insert(caller);

@@ -28,10 +28,7 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
 /// Reads a JSON body of at most `limit` bytes.
 pub(crate) async fn json(request: Request, limit: usize) -> Result<Value, Reject> {
     if !is_json(request.headers()) {
-        return Err(Reject::new(
-            ProblemKind::UnsupportedMediaType,
-            "this path takes JSON; say so with content-type: application/json",
-        ));
+        return Err(not_json());
     }
     let body = read(request.into_body(), limit).await?;
     parse(&body)
@@ -39,12 +36,22 @@ pub(crate) async fn json(request: Request, limit: usize) -> Result<Value, Reject
 
 /// Reads an object, or nothing at all, which stands for an empty one.
 pub(crate) async fn json_object_or_nothing(request: Request, limit: usize) -> Result<Value, Reject> {
+    let is_json = is_json(request.headers());
     let body = read(request.into_body(), limit).await?;
     if body.iter().all(u8::is_ascii_whitespace) {
         Ok(Value::Object(serde_json::Map::new()))
-    } else {
+    } else if is_json {
         parse(&body)
+    } else {
+        Err(not_json())
     }
+}
+
+fn not_json() -> Reject {
+    Reject::new(
+        ProblemKind::UnsupportedMediaType,
+        "this path takes JSON; say so with content-type: application/json",
+    )
 }
 
 /// Understands JSON.

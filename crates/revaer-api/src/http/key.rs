@@ -38,7 +38,7 @@ pub(crate) async fn identify(
         .with(|problem| problem.retry_after_seconds = Some(1))),
         Err(refused) => Err(unauthorized(
             &refused.to_string(),
-            "use another key, or have one made by PATCH /admin/settings with a key that works",
+            "use another key, or have one made by POST /v1/auth/keys with a key that works",
         )),
     }
 }

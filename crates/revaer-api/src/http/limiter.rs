@@ -5,19 +5,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use revaer_api_models::ProblemKind;
 use revaer_config::{ApiKeyInfo, RateLimit};
-use revaer_telemetry::{Health, Tasks};
+use revaer_telemetry::{Component, Guard};
 
-use crate::http::{problem::Reject, throttle_guard::Guard};
+use crate::{
+    http::{problem::Reject, recent::Recent},
+    ports::Ports,
+};
 
 /// Full buckets are forgotten when there are more than so many: keys come and go over a process's life.
 const SWEEP: usize = 1024;
@@ -31,11 +31,17 @@ struct Bucket {
 }
 
 /// The buckets of all limited keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Limiter {
     buckets: Mutex<HashMap<String, Bucket>>,
-    throttled: AtomicU64,
-    guard: Arc<Guard>,
+    throttled: Arc<Recent>,
+}
+
+impl Default for Limiter {
+    fn default() -> Self {
+        let recovered = || tracing::info!(event = "rate_limit.recovered", "no key is over its rate");
+        Self { buckets: Mutex::default(), throttled: Recent::new(Component::ApiRateLimitGuard, recovered) }
+    }
 }
 
 /// What a key has left after this request.
@@ -57,15 +63,16 @@ impl Limiter {
         Some(self.take_at(key.key_id.as_str(), key.rate_limit?, Instant::now()))
     }
 
-    /// Reports a key that is over its rate.
-    pub(crate) fn report(&self, key_id: &str, health: &Health, tasks: &Tasks) {
-        tracing::warn!(event = "rate_limit.throttled", key_id, "a key is over its rate");
-        self.guard.raise(key_id, health, tasks);
-    }
-
-    /// Requests that were over their rate, since the process began.
-    pub(crate) fn throttled(&self) -> u64 {
-        self.throttled.load(Ordering::Relaxed)
+    /// Reports a request over its key's rate. The guard rail and the log are told once of each key until all is well
+    /// again: a client that does not stop must not fill the log.
+    pub(crate) fn report(&self, key_id: &str, ports: &Ports) {
+        ports.metrics.rate_limit_throttled();
+        let reason =
+            format!("the key {key_id} is over its rate; slow its client down, or raise the key's rate_limit");
+        if self.throttled.note(key_id, reason.clone(), &ports.health, &ports.tasks) {
+            tracing::warn!(event = "rate_limit.throttled", key_id, "a key is over its rate");
+            ports.guardrails.violated(Guard::ApiRateLimit, &reason);
+        }
     }
 
     fn take_at(&self, key_id: &str, limit: RateLimit, now: Instant) -> Allowance {
@@ -80,8 +87,6 @@ impl Limiter {
         let granted = bucket.level >= 1.0;
         if granted {
             bucket.level -= 1.0;
-        } else {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
         }
         bucket.allowance(granted)
     }

@@ -13,5 +13,5 @@ pub(crate) mod loopback;
 pub(crate) mod members;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod recent;
 pub(crate) mod sole;
-pub(crate) mod throttle_guard;

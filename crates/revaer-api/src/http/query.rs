@@ -1,6 +1,6 @@
 //! The query string, strictly: an unknown name, a name given twice or a bad value is 400, never ignored.
 
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use axum::{extract::Query as Pairs, http::Uri};
 
@@ -61,14 +61,22 @@ impl Query {
 
     /// A number within bounds.
     pub(crate) fn number(&mut self, name: &str, least: usize, most: usize, default: usize) -> usize {
-        let Some(text) = self.get(name) else { return default };
-        match text.parse().ok().filter(|number| (least..=most).contains(number)) {
-            Some(number) => number,
-            None => {
-                self.fault(name, format!("must be a number from {least} to {most}"));
-                default
-            }
+        let rule = format!("must be a number from {least} to {most}");
+        self.parsed(name, &rule, least..=most).unwrap_or(default)
+    }
+
+    /// A value within bounds, where it is given; `rule` says what it has to be.
+    pub(crate) fn parsed<T: FromStr + PartialOrd>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
+        let value = self.get(name)?.parse().ok().filter(|value| bounds.contains(value));
+        if value.is_none() {
+            self.fault(name, rule);
         }
+        value
     }
 
     /// A comma-separated list of words, each of which must be one.

@@ -17,6 +17,16 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
             let pointer = if *what == "revision" { "/header/if-match" } else { "/app_profile/version" };
             Reject::new(ProblemKind::Conflict, error.to_string()).param(pointer, "another one is in force")
         }
+        ConfigError::NotFound { what, .. } => {
+            let (pointer, next) = match *what {
+                "API key" => ("/path/key_id", "GET /v1/auth/keys lists those there are"),
+                _ => ("/path/name", "GET /v1/query-presets lists those there are"),
+            };
+            Reject::new(ProblemKind::NotFound, format!("{error}; {next}"))
+                .param(pointer, "there is none of this name")
+        }
+        ConfigError::Exists { .. } => Reject::new(ProblemKind::Conflict, error.to_string())
+            .param("/key_id", "there is a key of this name already"),
         ConfigError::LastKey | ConfigError::NotInSetup => {
             Reject::new(ProblemKind::Conflict, error.to_string())
         }
@@ -54,6 +64,10 @@ mod tests {
         check(ConfigError::Token(TokenFault::Expired), 401, Some("/header/x-revaer-setup-token"));
         check(ConfigError::LastKey, 409, None);
         check(ConfigError::NotInSetup, 409, None);
+        let named = |what| ConfigError::NotFound { what, name: "x".to_owned() };
+        check(named("API key"), 404, Some("/path/key_id"));
+        check(named("query preset"), 404, Some("/path/name"));
+        check(ConfigError::Exists { what: "API key", name: "x".to_owned() }, 409, Some("/key_id"));
         check(ConfigError::SetupRequired, 409, None);
         check(ConfigError::Locked { blocker: Some(1) }, 503, None);
         check(ConfigError::Unavailable(sqlx::Error::PoolTimedOut), 503, None);

@@ -1,9 +1,9 @@
 //! Settings over HTTP: the snapshot as everyone with a key sees it, and changes of it.
 
+pub(crate) mod context;
 pub(crate) mod error;
+pub(crate) mod history;
 pub(crate) mod setup;
-
-use std::sync::Arc;
 
 use axum::{
     Extension, Json,
@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use revaer_config::{ChangeContext, ConfigSnapshot};
-use serde_json::Value;
+use revaer_config::{ChangeContext, ConfigSnapshot, Fault};
+use serde_json::{Value, json};
 
 use crate::{
     http::{body, detached, identity::Identity, key::Caller, problem::Reject, query::Query, sole},
@@ -52,10 +52,13 @@ pub(crate) async fn well_known(State(app): State<App>, uri: Uri) -> Result<Respo
 #[utoipa::path(
     patch, path = "/v1/config", tag = "settings", operation_id = "change_settings",
     security(("api_key" = []), ("bearer" = [])),
-    params(("if-match" = Option<String>, Header, description = "The revision that the change was made against")),
+    params(
+        ("if-match" = Option<String>, Header, description = "The revision that the change was made against"),
+        ("x-revaer-reason" = Option<String>, Header, description = "Why, for the history"),
+    ),
     request_body(content = Object, description = "Any subset of the settings, keys and secrets"),
     responses(
-        (status = 200, description = "The settings in force now", body = Object),
+        (status = 200, description = "The settings in force now; `notices` names what is stored and overridden by a flag", body = Object),
         (status = "default", description = "Not done", body = revaer_api_models::Problem,
          content_type = "application/problem+json"),
     )
@@ -68,21 +71,34 @@ pub(crate) async fn change(
 ) -> Result<Response, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
     let context = ChangeContext {
-        actor: caller.info.key_id.to_string(),
-        request_id: Some(identity.text()),
-        reason: None,
         if_match: if_match(request.headers())?,
+        ..context::of(&caller, &identity, request.headers())?
     };
     let changeset: Value = body::json(request, body::JSON_LIMIT).await?;
     let config = app.config.clone();
     let work = async move { config.apply(changeset, context).await };
     let applied = detached::run(&app.tasks, "apply settings", work).await?;
-    Ok(shown(&applied.map_err(|error| error::reject(&error))?.snapshot))
+    let applied = applied.map_err(|error| error::reject(&error))?;
+    let mut answer = applied.snapshot.to_wire();
+    if let (Value::Object(members), false) = (&mut answer, applied.notices.is_empty()) {
+        members.insert("notices".to_owned(), notices(&applied.notices));
+    }
+    Ok(shown_with(answer, &applied.snapshot))
+}
+
+/// Settings that were stored and are not in force.
+fn notices(notices: &[Fault]) -> Value {
+    let notice = |one: &Fault| json!({"pointer": one.pointer, "message": one.message});
+    notices.iter().map(notice).collect()
 }
 
 /// The snapshot as an answer.
-fn shown(snapshot: &Arc<ConfigSnapshot>) -> Response {
-    let mut response = Json(snapshot.to_wire()).into_response();
+fn shown(snapshot: &ConfigSnapshot) -> Response {
+    shown_with(snapshot.to_wire(), snapshot)
+}
+
+fn shown_with(answer: Value, snapshot: &ConfigSnapshot) -> Response {
+    let mut response = Json(answer).into_response();
     revision_headers(response.headers_mut(), snapshot);
     response
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models::{SETUP_TOKEN_HEADER, SetupStarted};
-use revaer_config::{ChangeContext, ConfigError, ConfigService, TokenFault};
+use revaer_config::{ConfigError, ConfigService, TokenFault};
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         sole,
     },
     ports::App,
-    settings::error,
+    settings::{context, error},
 };
 
 const ISSUED_BY: &str = "api";
@@ -40,9 +40,10 @@ pub(crate) async fn start(
     request: Request,
 ) -> Result<Response, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
+    let headers = request.headers().clone();
     let document = body::json_object_or_nothing(request, body::JSON_LIMIT).await?;
     let (issued_by, ttl) = read_start(&document)?;
-    let context = context(&issued_by, &identity);
+    let context = context::by(&issued_by, &identity, &headers)?;
     let config = app.config.clone();
     let work = async move { config.setup_start(&issued_by, ttl, context).await };
     let issued = detached::run(&app.tasks, "issue setup token", work).await?;
@@ -54,7 +55,10 @@ pub(crate) async fn start(
 /// all of it or nothing.
 #[utoipa::path(
     post, path = "/admin/setup/complete", tag = "setup", operation_id = "complete_setup",
-    params(("x-revaer-setup-token" = String, Header, description = "The token of /admin/setup/start")),
+    params(
+        ("x-revaer-setup-token" = String, Header, description = "The token of /admin/setup/start"),
+        ("x-revaer-reason" = Option<String>, Header, description = "Why, for the history"),
+    ),
     request_body(content = Object, description = "Any subset of the settings, the first key, and a passphrase"),
     responses(
         (status = 200, description = "The settings and the first key, shown once", body = revaer_api_models::SetupCompleted),
@@ -70,8 +74,8 @@ pub(crate) async fn complete(
     Query::new(request.uri(), &[])?.finish()?;
     let token = token(sole::header(request.headers(), SETUP_TOKEN_HEADER)?)
         .map_err(|fault| error::reject(&ConfigError::Token(fault)))?;
+    let context = context::by("setup", &identity, request.headers())?;
     let document = body::json(request, body::JSON_LIMIT).await?;
-    let context = context("setup", &identity);
     let config = app.config.clone();
     let work = async move { config.setup_complete(&token, document, context).await };
     let completed = detached::run(&app.tasks, "complete setup", work).await?;
@@ -83,12 +87,8 @@ pub(crate) async fn complete(
     Ok(secret(Json(answer).into_response()))
 }
 
-fn context(actor: &str, identity: &Identity) -> ChangeContext {
-    ChangeContext { actor: actor.to_owned(), request_id: Some(identity.text()), reason: None, if_match: None }
-}
-
 /// What the answer shows is shown once: no cache may keep it.
-fn secret(mut response: Response) -> Response {
+pub(crate) fn secret(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
