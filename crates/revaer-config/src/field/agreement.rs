@@ -16,7 +16,7 @@ use super::{Field, Section};
 use crate::{document, rule::Rule, sql::settings};
 
 /// Values tried on each setting.
-const TRIED: usize = 120;
+const TRIED: usize = 60;
 
 /// What settings are made of, good and bad; each is tried as it is and with some characters exchanged.
 const TEXTS: [&str; 44] = [

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 mod changes;
+mod effect;
+mod history;
 mod keys;
+mod presets;
+mod reseal;
 mod round_trip;
 mod rules;
 mod setup;

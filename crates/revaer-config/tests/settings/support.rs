@@ -67,6 +67,11 @@ impl Fixture {
         open(&self.pool, self.data_dir.path(), &self.telemetry).await
     }
 
+    /// The same with a telemetry of its own, as in another process.
+    pub(crate) async fn reopened_with(&self, telemetry: &Telemetry) -> ConfigService {
+        open(&self.pool, self.data_dir.path(), telemetry).await
+    }
+
     pub(crate) async fn token(&self) -> String {
         self.service.setup_start("test", Duration::from_mins(15), context()).await.unwrap().token
     }
