@@ -1,13 +1,13 @@
 //! Small tasks that carry what one part says to another: health and settings to the ledger, figures to the gauges,
 //! old events out of the log.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use revaer_catalog::Catalog;
-use revaer_config::{ConfigError, ConfigService, ConfigSnapshot, Revision};
+use revaer_config::{ConfigError, ConfigService, ConfigSnapshot, Revision, RevisionChange, Subscriber};
 use revaer_telemetry::{
     Health, Metrics, TorrentCounts,
-    logging::{Logger, LoggingError},
+    logging::{LogFormat, Logger, LoggingError},
 };
 use revaer_torrent_core::{StateKind, engine::TorrentEngine};
 use sqlx::PgPool;
@@ -48,36 +48,53 @@ pub(crate) async fn health(health: Health, facts: Facts, stop: CancellationToken
     }
 }
 
-/// Logs by the level of the settings, and by another one as soon as that changes.
-pub(crate) async fn log_level(
-    config: ConfigService,
-    logger: Logger,
-    stop: CancellationToken,
-) -> Result<(), LoggingError> {
-    let mut snapshots = config.watch();
-    snapshots.mark_changed();
-    let mut shown = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            changed = snapshots.changed() => if changed.is_err() { return Ok(()) },
-        }
-        let level = snapshots.borrow_and_update().app.telemetry.log_level;
-        if shown != Some(level) {
-            // The database driver says every statement at debug: whoever wants that asks by RUST_LOG.
-            logger.set_filter(&format!("{},sqlx=warn", level.name()))?;
-            tracing::info!(level = level.name(), "messages of this level are logged");
-            shown = Some(level);
-        }
-    }
+/// What of the settings the logger follows; the rest was said on the command line or in the environment.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// The logger.
+    pub logger: Logger,
+    /// `telemetry.log_level` is in force.
+    pub follows_level: bool,
+    /// `telemetry.log_format` is in force.
+    pub follows_format: bool,
 }
 
-/// Tells the ledger every revision after `logged`, and hands each snapshot to the orchestrator.
-pub(crate) async fn revisions(
+/// Logs as the settings say, and otherwise as soon as they say otherwise.
+pub(crate) async fn logging(
     config: ConfigService,
-    mut logged: i64,
+    logging: Logging,
+    stop: CancellationToken,
+) -> Result<(), LoggingError> {
+    let mut settings = config.subscribe("telemetry");
+    let mut shown = None;
+    while let Some(snapshot) = next(&mut settings, &stop).await {
+        let telemetry = &snapshot.app.telemetry;
+        if logging.follows_format {
+            logging.logger.set_format(match telemetry.log_format {
+                revaer_config::LogFormat::Json => LogFormat::Json,
+                revaer_config::LogFormat::Pretty => LogFormat::Pretty,
+            });
+        }
+        if logging.follows_level && shown != Some(telemetry.log_level) {
+            let level = telemetry.log_level.name();
+            // The database driver says every statement at debug: whoever wants that asks by RUST_LOG.
+            logging.logger.set_filter(&format!("{level},sqlx=warn"))?;
+            tracing::info!(level, "messages of this level are logged");
+            shown = Some(telemetry.log_level);
+        }
+        settings.applied(snapshot.revision);
+    }
+    Ok(())
+}
+
+async fn next(settings: &mut Subscriber, stop: &CancellationToken) -> Option<Arc<ConfigSnapshot>> {
+    stop.run_until_cancelled(settings.changed()).await.flatten()
+}
+
+/// Hands each snapshot to the orchestrator.
+pub(crate) async fn settings(
+    config: ConfigService,
     published: watch::Sender<Settings>,
-    facts: Facts,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let mut snapshots = config.watch();
@@ -87,8 +104,35 @@ pub(crate) async fn revisions(
             () = stop.cancelled() => return Ok(()),
             changed = snapshots.changed() => if changed.is_err() { return Ok(()) },
         }
+        publish(&published, &snapshots.borrow_and_update().clone());
+    }
+}
+
+/// Tells the ledger every revision after `logged`, and every changeset that changed nothing.
+pub(crate) async fn revisions(
+    config: ConfigService,
+    mut logged: i64,
+    facts: Facts,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut unchanged = config.unchanged();
+    let mut snapshots = config.watch();
+    snapshots.mark_changed();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            changed = snapshots.changed() => if changed.is_err() { return Ok(()) },
+            told = unchanged.recv() => {
+                // Missed ones are gone: nothing has changed by them.
+                if let Ok(told) = told
+                    && let Err(error) = facts.tell(changed_fact(told)).await
+                {
+                    tracing::warn!(%error, "a changeset that changed nothing is not told");
+                }
+                continue;
+            }
+        }
         let snapshot = snapshots.borrow_and_update().clone();
-        publish(&published, &snapshot);
         if snapshot.revision.get() > logged {
             match log_revisions(&config, logged, &snapshot, &facts).await {
                 Ok(through) => logged = through,
@@ -102,6 +146,14 @@ pub(crate) async fn revisions(
                 }
             }
         }
+    }
+}
+
+fn changed_fact(change: RevisionChange) -> Fact {
+    Fact::SettingsChanged {
+        revision: change.revision.get(),
+        sections: change.sections,
+        request_id: change.request_id,
     }
 }
 
@@ -126,9 +178,7 @@ async fn log_revisions(
     for change in changes {
         let revision = change.revision.get();
         if revision > through {
-            let fact =
-                Fact::SettingsChanged { revision, sections: change.sections, request_id: change.request_id };
-            facts.tell(fact).await.map_err(|error| error.to_string())?;
+            facts.tell(changed_fact(change)).await.map_err(|error| error.to_string())?;
             through = revision;
         }
     }
@@ -138,7 +188,7 @@ async fn log_revisions(
 /// Keeps the gauges at what is true.
 pub(crate) async fn gauges(
     catalog: Catalog,
-    engine: std::sync::Arc<dyn TorrentEngine>,
+    engine: Arc<dyn TorrentEngine>,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {

@@ -20,4 +20,5 @@ pub mod shutdown;
 mod signals;
 pub mod volume;
 
+pub use feeders::Logging;
 pub use serve::serve;

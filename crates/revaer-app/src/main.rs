@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use revaer_app::{
-    datadir, healthcheck,
+    Logging, datadir, healthcheck,
     options::{Command, Environment, LogFormat, Options},
 };
 use revaer_telemetry::logging;
@@ -51,9 +51,13 @@ fn serve(options: Options, environment: Environment) -> anyhow::Result<()> {
         },
     )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // What the environment says wins over the settings.
-    let logger = environment.rust_log.is_none().then_some(logger);
-    let outcome = runtime.block_on(revaer_app::serve(options, environment, logger, FAILED));
+    // What the command line and the environment say wins over the settings.
+    let logging = Logging {
+        logger,
+        follows_level: environment.rust_log.is_none(),
+        follows_format: options.log_format.is_none(),
+    };
+    let outcome = runtime.block_on(revaer_app::serve(options, environment, logging, FAILED));
     // Dropping it would wait for every call that a hanging disk has not answered.
     runtime.shutdown_background();
     outcome

@@ -11,10 +11,10 @@ use std::{
 use anyhow::Context as _;
 use revaer_api::{Ports, ServerFacts};
 use revaer_catalog::Catalog;
-use revaer_config::{BootstrapOptions, ConfigService};
+use revaer_config::{BootstrapOptions, ConfigService, Fault, Revision};
 use revaer_events::{EventLog, Numbers};
 use revaer_fsops::FsOps;
-use revaer_telemetry::{Health, Metrics, OnFailure, Tasks, logging::Logger};
+use revaer_telemetry::{Health, Metrics, OnFailure, Tasks, Telemetry};
 use revaer_torrent_core::engine::{EngineCommand, TorrentEngine};
 use revaer_torrent_libt::{EngineOptions, LibtEngine};
 use sqlx::PgPool;
@@ -25,12 +25,13 @@ use crate::{
     child::Children,
     database::Database,
     datadir::{self, DataDir},
-    facts, feeders,
+    facts,
+    feeders::{self, Logging},
     instance::InstanceGuard,
     ledger::{Ledger, LedgerHandles, LedgerParts, last_batch},
     listener::Listeners,
     options::{Environment, Options},
-    orchestrator::{Orchestrator, OrchestratorParts},
+    orchestrator::{Applied, Orchestrator, OrchestratorParts},
     records,
     roots::{self, RootGate},
     settings,
@@ -47,12 +48,12 @@ const CUT: Duration = Duration::from_millis(200);
 pub async fn serve(
     options: Options,
     environment: Environment,
-    logger: Option<Logger>,
+    logging: Logging,
     failed: u8,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals cannot be received")?;
     let data_dir = DataDir::open(&datadir::resolve(options.data_dir.as_deref(), &environment))?;
-    let mut server = Server::new(data_dir, logger);
+    let mut server = Server::new(data_dir, logging);
     let starting = server.stages.base.token();
     let mut start = Box::pin(server.start(&options, &environment));
     let started = tokio::select! {
@@ -73,7 +74,7 @@ pub async fn serve(
         Some(started) => {
             drop(start);
             let outcome = match started {
-                Ok(()) => server.follow(&mut signals, &options).await,
+                Ok(()) => server.follow(&mut signals).await,
                 Err(reason) => Err(reason),
             };
             let drain = Drain::begin(if outcome.is_ok() { 0 } else { failed });
@@ -106,8 +107,7 @@ struct Server {
     database: Option<Database>,
     engine: Option<Arc<dyn TorrentEngine>>,
     serving: Option<Serving>,
-    /// Follows the settings; `None` where the environment has said what is logged.
-    logger: Option<Logger>,
+    logging: Logging,
 }
 
 struct Serving {
@@ -116,16 +116,18 @@ struct Serving {
 }
 
 impl Server {
-    fn new(data_dir: DataDir, logger: Option<Logger>) -> Self {
+    fn new(data_dir: DataDir, logging: Logging) -> Self {
         let stages = Stages::default();
-        Self { stages, data_dir, children: None, database: None, engine: None, serving: None, logger }
+        Self { stages, data_dir, children: None, database: None, engine: None, serving: None, logging }
     }
 
     /// Starts everything. Not cancel-safe: cancel the token of the stage `base` instead, and [`Server::drain`] what
     /// has been started, whatever this has answered.
     async fn start(&mut self, options: &Options, environment: &Environment) -> anyhow::Result<()> {
         let started_at = Instant::now();
-        let (health, metrics) = (Health::new(), Metrics::new());
+        let telemetry = Telemetry::new();
+        let overrides = self.overrides(options);
+        let Telemetry { health, metrics, .. } = telemetry.clone();
         let children = Children::start().context("the thread that starts processes cannot be started")?;
         let children = self.children.insert(children);
         let base = &self.stages.base;
@@ -133,36 +135,52 @@ impl Server {
         let database = self.database.insert(opened);
         let (stopping, pool) = (base.token(), database.pool().clone());
         let reading = async {
-            let config = open_settings(&pool, &self.data_dir, environment, &health).await?;
+            let config = open_settings(&pool, &self.data_dir, environment, overrides, &telemetry).await?;
             let ledger = open_ledger(&pool, database.guard(), &health, &metrics, base).await?;
             anyhow::Ok((config, ledger))
         };
         let broken_off = || anyhow::anyhow!("the server is to stop");
         let (config, ledger) = stopping.run_until_cancelled(reading).await.ok_or_else(broken_off)??;
         let (catalog, events, ledger, logged) = ledger;
-        if let Some(logger) = self.logger.take() {
-            let tasks = &self.stages.front;
-            tasks.spawn(
-                "log-level",
-                OnFailure::Log,
-                feeders::log_level(config.clone(), logger, tasks.token()),
-            );
-        }
+        let logs = feeders::logging(config.clone(), self.logging.clone(), self.stages.front.token());
+        self.stages.front.spawn("logging", OnFailure::Log, logs);
         let engine: Arc<dyn TorrentEngine> =
             LibtEngine::start(EngineOptions { tasks: base.clone(), health: health.clone() })
                 .context("the engine cannot be started")?;
         self.engine = Some(Arc::clone(&engine));
         let facts = facts::gather(started_at, database.version(), environment.search_path.as_deref());
-        let front = Front { pool, config: config.clone(), catalog, events, ledger, health, metrics };
+        let front = Front { pool, config: config.clone(), catalog, events, ledger, telemetry };
         front.start_orchestrator(&self.stages, &engine, logged);
         let ports = front.into_ports(engine, self.stages.front.clone(), facts);
-        let opening = Listeners::open(ports, &config, options.listen, &self.data_dir);
+        let opening = Listeners::open(ports, options.listen, &self.data_dir);
         let listeners = stopping.run_until_cancelled(opening).await.ok_or_else(broken_off)??;
         self.serving = Some(Serving { config, listeners });
         Ok(())
     }
 
-    async fn follow(&self, signals: &mut Signals, options: &Options) -> anyhow::Result<()> {
+    /// Settings that this process does not follow, since the command line or the environment has said otherwise.
+    fn overrides(&self, options: &Options) -> Vec<Fault> {
+        let mut overrides = Vec::new();
+        if let Some(address) = options.listen {
+            let message =
+                format!("is stored, and not in force: this process was started with --listen {address}");
+            overrides.extend(
+                ["bind_addr", "http_port"]
+                    .map(|name| Fault::new(format!("/app_profile/{name}"), message.clone())),
+            );
+        }
+        if !self.logging.follows_level {
+            let message = "is stored, and not in force: this process was started with RUST_LOG";
+            overrides.push(Fault::new("/app_profile/telemetry/log_level", message));
+        }
+        if !self.logging.follows_format {
+            let message = "is stored, and not in force: this process was started with --log-format";
+            overrides.push(Fault::new("/app_profile/telemetry/log_format", message));
+        }
+        overrides
+    }
+
+    async fn follow(&self, signals: &mut Signals) -> anyhow::Result<()> {
         let (Some(database), Some(Serving { config, listeners })) = (&self.database, &self.serving) else {
             anyhow::bail!("the server has not been started");
         };
@@ -175,7 +193,7 @@ impl Server {
             by = guard.superseded() => {
                 Err(anyhow::anyhow!("{by} has taken over the database; this server has stopped writing"))
             }
-            ended = listeners.follow(config, options.listen, &self.data_dir) => ended,
+            ended = listeners.follow(config, &self.data_dir) => ended,
         }
     }
 
@@ -232,8 +250,7 @@ struct Front {
     catalog: Catalog,
     events: EventLog,
     ledger: LedgerHandles,
-    health: Health,
-    metrics: Metrics,
+    telemetry: Telemetry,
 }
 
 impl Front {
@@ -242,14 +259,15 @@ impl Front {
         let (tasks, stop) = (&stages.front, stages.front.token());
         let fsops = FsOps::new(revaer_fsops::FsOpsOptions {
             tasks: stages.pipeline.clone(),
-            metrics: self.metrics.clone(),
-            health: self.health.clone(),
+            metrics: self.telemetry.metrics.clone(),
+            health: self.telemetry.health.clone(),
         });
-        let volumes = Volumes::start(tasks, &self.health);
+        let volumes = Volumes::start(tasks, &self.telemetry.health);
         let (config, facts, pool) = (&self.config, &self.ledger.facts, &self.pool);
         let (publish, settings) = watch::channel(settings::for_orchestrator(&config.snapshot()));
         let gate = RootGate::new(volumes, pool.clone());
-        let keep_roots = roots::keep(config.clone(), gate.clone(), self.health.clone(), stop.clone());
+        let keep_roots =
+            roots::keep(config.clone(), gate.clone(), self.telemetry.health.clone(), stop.clone());
         tasks.spawn("roots", OnFailure::Shutdown, keep_roots);
         config.spawn_watcher(tasks);
         let orchestrator = Orchestrator::new(OrchestratorParts {
@@ -259,18 +277,24 @@ impl Front {
             ledger: self.ledger.clone(),
             pool: pool.clone(),
             settings,
-            applied: Arc::new(|_revision, _outcome| {}),
+            applied: applied_by_engine(config),
             gate,
-            health: self.health.clone(),
+            health: self.telemetry.health.clone(),
             tasks: tasks.clone(),
         });
         tasks.spawn("orchestrator", OnFailure::Shutdown, orchestrator.run(stop.clone()));
-        let told_health = feeders::health(self.health.clone(), facts.clone(), stop.clone());
+        let told_health = feeders::health(self.telemetry.health.clone(), facts.clone(), stop.clone());
         tasks.spawn("health-events", OnFailure::Log, told_health);
-        let told_settings = feeders::revisions(config.clone(), logged, publish, facts.clone(), stop.clone());
+        let handed_on = feeders::settings(config.clone(), publish, stop.clone());
+        tasks.spawn("settings", OnFailure::Shutdown, handed_on);
+        let told_settings = feeders::revisions(config.clone(), logged, facts.clone(), stop.clone());
         tasks.spawn("settings-events", OnFailure::Shutdown, told_settings);
-        let gauges =
-            feeders::gauges(self.catalog.clone(), Arc::clone(engine), self.metrics.clone(), stop.clone());
+        let gauges = feeders::gauges(
+            self.catalog.clone(),
+            Arc::clone(engine),
+            self.telemetry.metrics.clone(),
+            stop.clone(),
+        );
         tasks.spawn("gauges", OnFailure::Log, gauges);
         let (pool, config) = (pool.clone(), config.clone());
         tasks.spawn_restarting("event-retention", move || {
@@ -285,8 +309,9 @@ impl Front {
             events: self.events,
             engine,
             config: self.config,
-            health: self.health,
-            metrics: self.metrics,
+            health: self.telemetry.health,
+            metrics: self.telemetry.metrics,
+            guardrails: self.telemetry.guardrails,
             pool: self.pool,
             tasks,
             facts,
@@ -294,18 +319,29 @@ impl Front {
     }
 }
 
+/// Carries the orchestrator's word on each revision to the settings.
+fn applied_by_engine(config: &ConfigService) -> Applied {
+    let engine = config.subscribe("engine");
+    Arc::new(move |revision, outcome| match outcome {
+        Ok(()) => engine.applied(Revision(revision)),
+        Err(reason) => engine.failed(Revision(revision), &reason),
+    })
+}
+
 async fn open_settings(
     pool: &PgPool,
     data_dir: &DataDir,
     environment: &Environment,
-    health: &Health,
+    overrides: Vec<Fault>,
+    telemetry: &Telemetry,
 ) -> anyhow::Result<ConfigService> {
     let own_key = || data_dir.path().join("secret.key");
     let options = BootstrapOptions {
         data_dir: data_dir.path().to_path_buf(),
         key_file: environment.secret_key_file.clone().unwrap_or_else(own_key),
+        overrides,
     };
-    ConfigService::bootstrap(pool.clone(), options, health.clone())
+    ConfigService::bootstrap(pool.clone(), options, telemetry.clone())
         .await
         .context("the settings cannot be read")
 }

@@ -88,9 +88,16 @@ impl Server {
             local_addr: listener.local_addr,
             closing: tasks.child_token(),
             abort: CancellationToken::new(),
+            released: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
         let work = accept(listener.socket, router, tasks.clone(), handle.clone());
+        let released = handle.released.clone().drop_guard();
+        let work = async move {
+            // Dropped after the socket: whoever waits for the address finds it free.
+            let _released = released;
+            work.await
+        };
         // Tracked like a connection: when the server has stopped, its address is free.
         tasks.spawn("http listener", OnFailure::Shutdown, handle.connections.track_future(work));
         handle
@@ -103,6 +110,7 @@ pub struct ServerHandle {
     local_addr: SocketAddr,
     closing: CancellationToken,
     abort: CancellationToken,
+    released: CancellationToken,
     connections: TaskTracker,
 }
 
@@ -110,6 +118,12 @@ impl ServerHandle {
     /// Where it listens.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Stops to accept, and returns when the address is free; connections go on until [`ServerHandle::stop`].
+    pub async fn release(&self) {
+        self.closing.cancel();
+        self.released.cancelled().await;
     }
 
     /// Stops to accept, ends event streams, lets requests finish; what is left at the deadline is cut. Returns
