@@ -4,9 +4,8 @@ use std::{fmt, str::FromStr};
 
 use clap::Args;
 use reqwest::{RequestBuilder, header::HeaderValue};
+use revaer_api_models::REASON_HEADER;
 
-/// Header that says why a change is made.
-const HEADER: &str = "x-revaer-reason";
 /// Characters that the history takes.
 const LONGEST: usize = 256;
 
@@ -49,7 +48,7 @@ impl fmt::Display for Reason {
 pub(crate) fn explained(request: RequestBuilder, reason: Option<&Reason>) -> RequestBuilder {
     // A text without control characters is a header's value, in UTF-8 too.
     match reason.and_then(|reason| HeaderValue::from_bytes(reason.0.as_bytes()).ok()) {
-        Some(value) => request.header(HEADER, value),
+        Some(value) => request.header(REASON_HEADER, value),
         None => request,
     }
 }

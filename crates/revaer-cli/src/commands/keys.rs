@@ -5,7 +5,7 @@ mod rotate;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde::Deserialize;
+use revaer_api_models::ApiKeyList;
 
 use crate::{
     client::Auth,
@@ -68,34 +68,12 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<(), CliE
     }
 }
 
-/// The list of keys.
-#[derive(Debug, Deserialize)]
-struct KeyList {
-    keys: Vec<KeyInfo>,
-}
-
-#[derive(Debug, Deserialize)]
-struct KeyInfo {
-    key_id: String,
-    label: String,
-    enabled: bool,
-    rate_limit: Option<RateLimit>,
-    created_at: String,
-    expires_at: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RateLimit {
-    burst: u64,
-    per_seconds: u64,
-}
-
 async fn ls(context: &Context) -> Result<(), CliError> {
     let answer = context.client.call(context.client.request(Method::GET, PATH, &[]), Auth::Key).await?;
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let list: KeyList = answer.read()?;
+    let list: ApiKeyList = answer.read()?;
     let mut table = Table::default();
     if !context.screen.is_quiet() {
         table.row(["KEY_ID", "ENABLED", "LIMIT", "CREATED", "EXPIRES", "LABEL"].map(Cell::from));
@@ -111,8 +89,8 @@ async fn ls(context: &Context) -> Result<(), CliError> {
                     |limit| format!("{} per {} s", limit.burst, limit.per_seconds),
                 )
                 .into(),
-            moment(&key.created_at).into(),
-            key.expires_at.as_deref().map_or_else(|| "never".to_owned(), moment).into(),
+            moment(key.created_at).into(),
+            key.expires_at.map_or_else(|| "never".to_owned(), moment).into(),
             printable(&key.label).into(),
         ]);
     }

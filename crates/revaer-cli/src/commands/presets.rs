@@ -2,8 +2,7 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use revaer_api_models::StateKind;
-use serde::Deserialize;
+use revaer_api_models::{ListSort, PresetFilter, QueryPreset, QueryPresetList, StateKind};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -106,36 +105,28 @@ impl SetArgs {
     }
 }
 
-/// A preset as the server keeps it.
-#[derive(Debug, Deserialize)]
-struct Preset {
-    name: String,
-    filter: Map<String, Value>,
-    sort: Option<String>,
-    updated_at: String,
+/// The members of a filter that restrict, as they are typed.
+fn filter(preset: &QueryPreset) -> impl Iterator<Item = (&'static str, String)> {
+    let PresetFilter { state, tracker, extension, tags, name } = &preset.filter;
+    let states = state.iter().map(|state| state.as_str().to_owned()).collect::<Vec<_>>();
+    let members = [
+        ("state", states.join(",")),
+        ("tracker", tracker.join(",")),
+        ("extension", extension.join(",")),
+        ("tags", tags.join(",")),
+        ("name", name.join(",")),
+    ];
+    members
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(name, values)| (name, printable(&values)))
 }
 
-#[derive(Debug, Deserialize)]
-struct PresetList {
-    presets: Vec<Preset>,
-}
-
-impl Preset {
-    fn filter(&self) -> impl Iterator<Item = (&str, String)> {
-        self.filter.iter().map(|(name, value)| (name.as_str(), printable(&values(value))))
-    }
-
-    fn sort(&self) -> String {
-        printable(self.sort.as_deref().unwrap_or(Sort::Newest.as_str()))
-    }
-}
-
-/// The values of one member of a filter, as they are typed.
-fn values(value: &Value) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match value {
-        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
-        other => text(other),
+/// The order, as it is typed.
+fn sort(preset: &QueryPreset) -> &'static str {
+    match preset.sort.unwrap_or_default() {
+        ListSort::Newest => Sort::Newest.as_str(),
+        ListSort::Oldest => Sort::Oldest.as_str(),
     }
 }
 
@@ -154,14 +145,14 @@ async fn ls(context: &Context) -> Result<(), CliError> {
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let list: PresetList = answer.read()?;
+    let list: QueryPresetList = answer.read()?;
     let mut table = Table::default();
     if !context.screen.is_quiet() {
         table.row(["NAME", "SORT", "FILTER"].map(Cell::from));
     }
     for preset in &list.presets {
-        let filter: Vec<_> = preset.filter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut row = vec![printable(&preset.name).into(), preset.sort().into()];
+        let filter: Vec<_> = filter(preset).map(|(name, value)| format!("{name}={value}")).collect();
+        let mut row = vec![printable(&preset.name).into(), sort(preset).into()];
         row.extend((!filter.is_empty()).then(|| filter.join(" ").into()));
         table.row(row);
     }
@@ -174,14 +165,14 @@ async fn show(name: &str, context: &Context) -> Result<(), CliError> {
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let preset: Preset = answer.read()?;
+    let preset: QueryPreset = answer.read()?;
     let mut table = Table::default();
     table.pair("preset", printable(&preset.name));
-    for (name, value) in preset.filter() {
-        table.pair(&printable(name), value);
+    for (name, value) in filter(&preset) {
+        table.pair(name, value);
     }
-    table.pair("sort", preset.sort());
-    table.pair("updated_at", moment(&preset.updated_at));
+    table.pair("sort", sort(&preset));
+    table.pair("updated_at", moment(preset.updated_at));
     context.screen.table(&table)
 }
 

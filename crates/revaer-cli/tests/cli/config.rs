@@ -159,7 +159,8 @@ fn page() -> Value {
                 {"section": "secrets", "op": "update", "key": "m", "old": {"sealed": "***"},
                  "new": {"sealed": "***"}},
                 {"section": "query_presets", "op": "delete", "key": "p", "old": {"sort": null}, "new": null},
-                {"section": "setup_tokens", "op": "issued", "key": "t", "new": {"issued_by": "api"}}]},
+                {"section": "setup_tokens", "op": "issued", "key": "t", "old": null,
+                 "new": {"issued_by": "api"}}]},
         ],
         "next": 8,
     })

@@ -41,13 +41,13 @@ async fn presets_are_shown_as_they_are_typed() {
     .await;
     insta::assert_snapshot!(run(&server.url, &["presets", "ls"]).await.stdout, @r"
     NAME  SORT           FILTER
-    tv    added_at:desc  name=sh�ow state=seeding,queued
+    tv    added_at:desc  state=seeding,queued name=sh�ow
     all   added_at:asc
     ");
     insta::assert_snapshot!(run(&server.url, &["presets", "show", "tv"]).await.stdout, @r"
     preset      tv
-    name        sh�ow
     state       seeding,queued
+    name        sh�ow
     sort        added_at:desc
     updated_at  2025-10-17T12:00:00Z
     ");

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use axum::{body::Body, http::Response};
@@ -53,7 +54,8 @@ fn brought(seen: &Seen) -> String {
 fn rotated(seen: &Seen) -> Response<Body> {
     answer(
         200,
-        &json!({"key_id": "admin", "api_key": brought(seen), "grace_until": "2025-10-17T12:05:00.9Z"}),
+        &json!({"key_id": "admin", "api_key": brought(seen), "label": "a", "rate_limit": null,
+            "created_at": "2025-10-17T12:00:00Z", "grace_until": "2025-10-17T12:05:00.9Z"}),
     )
 }
 
@@ -245,7 +247,11 @@ async fn the_same_key_in_variable_and_file_is_replaced_in_the_file() {
 
 #[tokio::test]
 async fn a_key_without_a_file_is_printed_when_nobody_knows_whether_it_is_in_force() {
-    let server = Server::start(|_, _| typed(200, "application/json", broken())).await;
+    let server = Server::start(|_, before| match before {
+        0 => typed(200, "application/json", "{}"),
+        _ => typed(200, "application/json", broken()),
+    })
+    .await;
     let ran = run(&server.url, &["keys", "rotate", "laptop"]).await;
     assert_eq!(ran.code, 3);
     let secret = server.seen()[0].json()["secret"].as_str().unwrap().to_owned();
@@ -286,4 +292,24 @@ async fn another_secret_does_not_replace_one_that_may_be_in_force() {
     let ran = feed(&mut command, &"c".repeat(32)).await;
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert_eq!((server.seen().len(), read(&path).as_str()), (0, PRESENT));
+}
+
+#[tokio::test]
+async fn kill_9_at_any_moment_leaves_a_key_that_is_taken() {
+    let (home, path) = home_with(OLD);
+    let (server, taken) = server_with(OLD).await;
+    for millis in 0..50 {
+        let started = Instant::now();
+        let mut child = from_file(&server.url, home.path(), &["keys", "rotate", "admin"]).spawn().unwrap();
+        while started.elapsed() < Duration::from_millis(millis) {
+            tokio::task::yield_now().await;
+        }
+        child.kill().await.unwrap();
+        let kept = [&path, &old(&path)].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        let taken = taken.lock().unwrap().clone();
+        assert!(kept.iter().any(|key| key.trim() == taken), "after {millis} ms: {kept:?}, not {taken}");
+    }
+    let ran = rotate(&server.url, home.path(), &[]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!((read(&path), old(&path).exists()), (taken.lock().unwrap().clone(), false));
 }

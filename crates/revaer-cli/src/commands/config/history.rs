@@ -2,8 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::Value;
+use revaer_api_models::{SettingsHistory, SettingsHistoryChange};
 
 use super::PATH;
 use crate::{
@@ -32,33 +31,6 @@ pub(crate) struct HistoryArgs {
     limit: Option<u8>,
 }
 
-/// A page of the history; what is not shown is not read.
-#[derive(Debug, Deserialize)]
-struct Page {
-    history: Vec<Entry>,
-    next: Option<i64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    revision: i64,
-    at: String,
-    actor: String,
-    reason: Option<String>,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Change {
-    section: String,
-    op: String,
-    key: Option<String>,
-    #[serde(default)]
-    old: Value,
-    #[serde(default)]
-    new: Value,
-}
-
 /// Prints the page.
 pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<(), CliError> {
     let (direction, from) = match args.after {
@@ -72,7 +44,7 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<(), Cli
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let page: Page = answer.read()?;
+    let page: SettingsHistory = answer.read()?;
     context.screen.table(&table(&page, context.screen.is_quiet()))?;
     if let Some(next) = page.next {
         context.screen.notice(&format!("more: --{direction} {next}"));
@@ -80,16 +52,16 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<(), Cli
     Ok(())
 }
 
-fn table(page: &Page, quiet: bool) -> Table {
+fn table(page: &SettingsHistory, quiet: bool) -> Table {
     let mut table = Table::default();
     if !quiet {
         table.row(["REVISION", "WHEN", "ACTOR", "WHAT", "REASON"].map(Cell::from));
     }
     for entry in &page.history {
-        let mut lines = entry.changes.iter().flat_map(Change::lines);
+        let mut lines = entry.changes.iter().flat_map(lines_of);
         let mut row = vec![
             entry.revision.to_string().into(),
-            moment(&entry.at).into(),
+            moment(entry.at).into(),
             printable(&entry.actor).into(),
             lines.next().unwrap_or_default().into(),
         ];
@@ -102,28 +74,26 @@ fn table(page: &Page, quiet: bool) -> Table {
     table
 }
 
-impl Change {
-    /// What changed: a line for each member, or one for the whole row.
-    fn lines(&self) -> Vec<String> {
-        let name = match &self.key {
-            Some(key) => format!("{}.{key}", self.section),
-            None => self.section.clone(),
-        };
-        if self.old.is_object() && self.new.is_object() {
-            let members = differences(name.clone(), Some(&self.old), Some(&self.new));
-            // The counter of the application profile rises with every change of it, and says nothing then.
-            let is_counter = |difference: &&Difference<'_>| difference.path == "app_profile.version";
-            let told: Vec<_> = members.iter().filter(|one| !is_counter(one)).map(Difference::line).collect();
-            if !told.is_empty() {
-                return told;
-            }
+/// What changed: a line for each member, or one for the whole row.
+fn lines_of(change: &SettingsHistoryChange) -> Vec<String> {
+    let name = match &change.key {
+        Some(key) => format!("{}.{key}", change.section),
+        None => change.section.clone(),
+    };
+    if change.old.is_object() && change.new.is_object() {
+        let members = differences(name.clone(), Some(&change.old), Some(&change.new));
+        // The counter of the application profile rises with every change of it, and says nothing then.
+        let is_counter = |difference: &&Difference<'_>| difference.path == "app_profile.version";
+        let told: Vec<_> = members.iter().filter(|one| !is_counter(one)).map(Difference::line).collect();
+        if !told.is_empty() {
+            return told;
         }
-        let done = match self.op.as_str() {
-            "insert" => "added",
-            "update" => "changed",
-            "delete" => "removed",
-            other => other,
-        };
-        vec![printable(&format!("{name} {done}"))]
     }
+    let done = match change.op.as_str() {
+        "insert" => "added",
+        "update" => "changed",
+        "delete" => "removed",
+        other => other,
+    };
+    vec![printable(&format!("{name} {done}"))]
 }

@@ -2,8 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use revaer_api_models::ApiKeyToken;
-use serde::Deserialize;
+use revaer_api_models::IssuedKey;
 use serde_json::{Map, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -42,13 +41,6 @@ pub(crate) struct IssueArgs {
     why: ReasonArg,
 }
 
-/// A new key; never printed but by [`ApiKeyToken::expose`].
-#[derive(Debug, Deserialize)]
-struct Issued {
-    api_key: String,
-    expires_at: Option<String>,
-}
-
 /// Issues the key and prints it.
 pub(super) async fn run(args: &IssueArgs, context: &Context) -> Result<(), CliError> {
     let mut body = Map::from_iter([("label".to_owned(), json!(args.label))]);
@@ -81,18 +73,10 @@ pub(super) async fn run(args: &IssueArgs, context: &Context) -> Result<(), CliEr
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let issued: Issued = answer.read()?;
-    let key = read_key(context, &issued.api_key)?;
-    let mut lines = key.expose();
+    let issued: IssuedKey = answer.read()?;
+    let mut lines = issued.api_key.expose();
     if let Some(time) = issued.expires_at {
-        lines.extend(["\nexpires_at: ", &text::moment(&time)]);
+        lines.extend(["\nexpires_at: ", &text::moment(time)]);
     }
     context.screen.result(&lines)
-}
-
-/// The key in an answer.
-pub(super) fn read_key(context: &Context, text: &str) -> Result<ApiKeyToken, CliError> {
-    text.parse().map_err(|error| {
-        context.client.not_understood(format!("the answer is not what was asked for: its api_key: {error}"))
-    })
 }

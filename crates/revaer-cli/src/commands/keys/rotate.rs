@@ -6,11 +6,10 @@ use std::io::{self, Read};
 
 use clap::Args;
 use reqwest::Method;
-use revaer_api_models::ApiKeyToken;
-use serde::Deserialize;
+use revaer_api_models::{ApiKeyToken, IssuedKey};
 use serde_json::json;
 
-use super::{PATH, issue::read_key};
+use super::PATH;
 use crate::{
     client::{Answer, Auth},
     context::Context,
@@ -43,13 +42,6 @@ pub(crate) struct RotateArgs {
     why: ReasonArg,
 }
 
-/// The answer to a rotation; its key is never printed but by [`ApiKeyToken::expose`].
-#[derive(Debug, Deserialize)]
-struct Rotated {
-    api_key: String,
-    grace_until: Option<String>,
-}
-
 /// Rotates the key and prints it.
 pub(super) async fn run(args: &RotateArgs, context: &Context) -> Result<(), CliError> {
     let brought = if args.secret_stdin { Some(read_secret(&args.key_id)?) } else { None };
@@ -58,20 +50,19 @@ pub(super) async fn run(args: &RotateArgs, context: &Context) -> Result<(), CliE
         (Some(own), Some(path)) => Rotation::begin(path, &own.token, brought.as_ref())?,
         _ => None,
     };
-    let (key, answer) = match rotation {
+    let (rotated, answer) = match rotation {
         Some(rotation) => in_file(args, context, rotation).await?,
         None => elsewhere(args, context, brought).await?,
     };
-    let rotated: Rotated = answer.read()?;
     if own.is_some_and(|own| !own.is_from_file) {
         context.screen.notice("REVAER_API_KEY, or the flag, has the secret before: replace it");
     }
     if context.screen.is_json() {
         return context.screen.result(answer.body());
     }
-    let mut lines = key.expose();
+    let mut lines = rotated.api_key.expose();
     if let Some(time) = rotated.grace_until {
-        lines.extend(["\ngrace_until: ", &moment(&time)]);
+        lines.extend(["\ngrace_until: ", &moment(time)]);
     }
     context.screen.result(&lines)
 }
@@ -81,7 +72,7 @@ async fn in_file(
     args: &RotateArgs,
     context: &Context,
     rotation: Rotation,
-) -> Result<(ApiKeyToken, Answer), CliError> {
+) -> Result<(IssuedKey, Answer), CliError> {
     if rotation.is_resumed {
         context
             .screen
@@ -108,19 +99,16 @@ async fn in_file(
     }
 }
 
-fn finish(context: &Context, rotation: Rotation, answer: Answer) -> Result<(ApiKeyToken, Answer), CliError> {
-    let key = answer
-        .read::<Rotated>()
-        .and_then(|rotated| read_key(context, &rotated.api_key))
-        .map_err(|error| error.with_next_step(&rotation.how_to_go_on()))?;
-    rotation.accept(&key)?;
+fn finish(context: &Context, rotation: Rotation, answer: Answer) -> Result<(IssuedKey, Answer), CliError> {
+    let rotated: IssuedKey = answer.read().map_err(|error| error.with_next_step(&rotation.how_to_go_on()))?;
+    rotation.accept(&rotated.api_key)?;
     match rotation.finish() {
         Ok(path) => context.screen.notice(&format!("the api key is kept in {}", path.display())),
         Err(error) => {
             context.screen.notice(&format!("warning: {error}; the key in it is not needed any more"));
         }
     }
-    Ok((key, answer))
+    Ok((rotated, answer))
 }
 
 /// Rotates a key that the key file does not hold. Where nobody knows what came of it, the key is printed all
@@ -129,11 +117,12 @@ async fn elsewhere(
     args: &RotateArgs,
     context: &Context,
     brought: Option<ApiKeyToken>,
-) -> Result<(ApiKeyToken, Answer), CliError> {
+) -> Result<(IssuedKey, Answer), CliError> {
     let is_brought = brought.is_some();
     let key = brought.map_or_else(|| key_file::fresh(&args.key_id), Ok)?;
-    match send(args, context, &key, Auth::Key).await {
-        Ok(answer) => Ok((read_key(context, &answer.read::<Rotated>()?.api_key)?, answer)),
+    let result = send(args, context, &key, Auth::Key).await.and_then(|answer| Ok((answer.read()?, answer)));
+    match result {
+        Ok(rotated) => Ok(rotated),
         Err(error) if !error.is_ambiguous() => Err(error),
         Err(error) if is_brought => Err(error.with_next_step("repeat the command with the same secret")),
         Err(error) => {
