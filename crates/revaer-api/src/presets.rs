@@ -141,7 +141,7 @@ fn shown(preset: &Stored) -> QueryPreset {
 }
 
 /// States as they are stored: each was judged, by the settings service or by the database.
-fn states(stored: &[String]) -> Vec<StateKind> {
+pub(crate) fn states(stored: &[String]) -> Vec<StateKind> {
     stored.iter().filter_map(|state| state.parse().ok()).collect()
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use revaer_catalog::{
-    Catalog, Change, ContentFacts, Filter, LastObservation, Live, Placement, TorrentRecord, Wish,
+    Catalog, Change, ContentFacts, Filter, LastObservation, Live, Order, Placement, TorrentRecord, Wish,
 };
 use revaer_torrent_core::{
     Bytes, InfoHashV1, InfoHashes, RateLimits, SelectionRules, Source, StateKind, TorrentId, Wanted,
@@ -28,11 +28,16 @@ fn main() {
     show("commit 256 records", 50, || catalog.commit(changes()));
     show("commit 100,000 observations", 10, || catalog.commit(lives()));
 
-    let page = |filter: &Filter| catalog.page(filter, None, 200).torrents.len();
+    let page = |filter: &Filter| catalog.page(filter, Order::Newest, None, 200).torrents.len();
     show("first page of 200", 1_000, || page(&Filter::default()));
     let names = |name: &str| Filter { names: vec![name.to_owned()], ..Filter::default() };
-    let deep = catalog.page(&Filter::default(), None, 99_000).next;
-    show("page of 200 after 99,000", 1_000, || catalog.page(&Filter::default(), deep, 200).torrents.len());
+    let deep = catalog.page(&Filter::default(), Order::Newest, None, 99_000).next;
+    show("page of 200 after 99,000", 1_000, || {
+        catalog.page(&Filter::default(), Order::Newest, deep, 200).torrents.len()
+    });
+    show("oldest page of 200", 1_000, || {
+        catalog.page(&Filter::default(), Order::Oldest, None, 200).torrents.len()
+    });
     show("name that none has", 20, || page(&names("nowhere")));
     show("name that one has", 20, || page(&names("number 77 ")));
     let trackers = Filter { trackers: vec!["nowhere".to_owned()], ..Filter::default() };

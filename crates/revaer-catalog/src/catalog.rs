@@ -55,10 +55,20 @@ pub struct Cursor {
     pub id: TorrentId,
 }
 
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By when they were added, and then by id, downwards.
+    #[default]
+    Newest,
+    /// The same upwards.
+    Oldest,
+}
+
 /// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// Newest first.
+    /// In the order that was asked for.
     pub torrents: Vec<TorrentView>,
     /// Where the next page begins, if there may be one.
     pub next: Option<Cursor>,
@@ -130,24 +140,16 @@ impl Catalog {
         })
     }
 
-    /// At most `limit` torrents after `after` that match. Costs the page, plus what the filter passes over.
-    pub fn page(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Page {
-        let names = filter.name_search();
-        self.read(|model| {
-            let from = after
-                .map_or(Bound::Unbounded, |cursor| Bound::Excluded(Reverse((cursor.added_at, cursor.id))));
-            let mut matching = model
-                .order
-                .range((from, Bound::Unbounded))
-                .filter(|(_, name)| names.finds(name))
-                .filter_map(|(Reverse((_, id)), _)| model.entries.get(id))
-                .filter(|view| filter.matches_but_name(view));
-            let torrents: Vec<_> = matching.by_ref().take(limit).cloned().collect();
-            let next = matching
-                .next()
-                .and(torrents.last())
-                .map(|view| Cursor { added_at: view.record.added_at, id: view.record.id });
-            Page { torrents, next }
+    /// At most `limit` torrents that come after `after` and match. Costs the page, plus what the filter passes over,
+    /// in either order.
+    pub fn page(&self, filter: &Filter, order: Order, after: Option<Cursor>, limit: usize) -> Page {
+        let from =
+            after.map_or(Bound::Unbounded, |cursor| Bound::Excluded(Reverse((cursor.added_at, cursor.id))));
+        self.read(|model| match order {
+            Order::Newest => model.take_page(filter, model.order.range((from, Bound::Unbounded)), limit),
+            Order::Oldest => {
+                model.take_page(filter, model.order.range((Bound::Unbounded, from)).rev(), limit)
+            }
         })
     }
 
@@ -195,6 +197,25 @@ impl Catalog {
 }
 
 impl Model {
+    fn take_page<'m>(
+        &'m self,
+        filter: &Filter,
+        places: impl Iterator<Item = (&'m ListKey, &'m Box<str>)>,
+        limit: usize,
+    ) -> Page {
+        let names = filter.name_search();
+        let mut matching = places
+            .filter(|(_, name)| names.finds(name))
+            .filter_map(|(Reverse((_, id)), _)| self.entries.get(id))
+            .filter(|view| filter.matches_but_name(view));
+        let torrents: Vec<_> = matching.by_ref().take(limit).cloned().collect();
+        let next = matching
+            .next()
+            .and(torrents.last())
+            .map(|view| Cursor { added_at: view.record.added_at, id: view.record.id });
+        Page { torrents, next }
+    }
+
     fn put(&mut self, record: Arc<TorrentRecord>) {
         let live = match self.take(record.id) {
             Some(before) => Live { kind: record.last.kind, ..before.live },

@@ -11,7 +11,7 @@ mod record;
 pub mod sql;
 mod view;
 
-pub use catalog::{Catalog, Change, Counts, Cursor, JobCounts, Page};
+pub use catalog::{Catalog, Change, Counts, Cursor, JobCounts, Order, Page};
 pub use filter::Filter;
 pub use intent::{Intent, IntentError, IntentReply, IntentRequest, Intents, NewTorrent, RateChange};
 pub use record::{ContentFacts, FsopsStatus, FsopsSummary, LastObservation, Placement, TorrentRecord, Wish};

@@ -109,11 +109,12 @@ impl Query {
     /// A comma-separated list of fragments, lower case, in one fixed order; empty ones are passed over.
     pub(crate) fn fragments(&mut self, name: &str) -> Vec<String> {
         let Some(text) = self.text(name) else { return Vec::new() };
-        let mut fragments: Vec<String> = self.split(name, &text).into_iter().map(str::to_lowercase).collect();
-        fragments.retain(|fragment| !fragment.is_empty());
-        fragments.sort();
-        fragments.dedup();
-        fragments
+        fragments(self.split(name, &text))
+    }
+
+    /// Whether `name` is given, though it be empty.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
     }
 
     fn split<'t>(&mut self, name: &str, text: &'t str) -> Vec<&'t str> {
@@ -136,6 +137,15 @@ impl Query {
             .into_iter()
             .fold(refusal, |refusal, (name, message)| refusal.param(format!("/query/{name}"), message)))
     }
+}
+
+/// Fragments in the one form in which lists are filtered by them.
+pub(crate) fn fragments<'t>(words: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+    let mut fragments: Vec<String> = words.into_iter().map(|word| word.trim().to_lowercase()).collect();
+    fragments.retain(|fragment| !fragment.is_empty());
+    fragments.sort();
+    fragments.dedup();
+    fragments
 }
 
 fn listed(known: &[&str]) -> String {

@@ -1,6 +1,6 @@
 //! Filters of a list, in any case of letters.
 
-use revaer_catalog::{Catalog, Change, Filter, TorrentRecord};
+use revaer_catalog::{Catalog, Change, Filter, Order, TorrentRecord};
 use revaer_torrent_core::StateKind;
 
 use crate::records::{id, record};
@@ -26,7 +26,7 @@ fn check(filter: &Filter, expected: &[u128]) {
     let catalog = catalog();
     let expected: Vec<_> = expected.iter().copied().map(id).collect();
     let mut paged: Vec<_> =
-        catalog.page(filter, None, 9).torrents.iter().map(|view| view.record.id).collect();
+        catalog.page(filter, Order::Newest, None, 9).torrents.iter().map(|view| view.record.id).collect();
     paged.sort_unstable();
     assert_eq!(paged, expected, "{filter:?}");
     let mut judged = catalog.ids();
@@ -69,7 +69,10 @@ fn a_new_name_is_found_and_the_old_one_is_not() {
         TorrentRecord { name: "Sintel".to_owned(), ..(*catalog.get(id(1)).unwrap().record).clone() };
     catalog.commit([Change::Put(renamed.into())]);
     let found = |name: &str| {
-        catalog.page(&Filter { names: texts(&[name]), ..Filter::default() }, None, 9).torrents.len()
+        catalog
+            .page(&Filter { names: texts(&[name]), ..Filter::default() }, Order::Newest, None, 9)
+            .torrents
+            .len()
     };
     assert_eq!((found("sintel"), found("bunny")), (1, 0));
 }

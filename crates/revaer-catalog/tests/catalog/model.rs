@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use revaer_catalog::{
-    Catalog, Change, Counts, Filter, FsopsStatus, FsopsSummary, JobCounts, Live, TorrentRecord,
+    Catalog, Change, Counts, Filter, FsopsStatus, FsopsSummary, JobCounts, Live, Order, TorrentRecord,
 };
 use revaer_torrent_core::{InfoHashV1, InfoHashV2, InfoHashes, StateKind, TorrentId};
 
@@ -126,7 +126,7 @@ fn check(catalog: &Catalog, plain: &Plain) -> Result<(), TestCaseError> {
     let mut jobs = catalog.jobs();
     jobs.by_status.retain(|_, count| *count > 0);
     prop_assert_eq!(jobs, plain.jobs());
-    let page = catalog.page(&Filter::default(), None, usize::MAX);
+    let page = catalog.page(&Filter::default(), Order::Newest, None, usize::MAX);
     let listed: Vec<_> = page.torrents.iter().map(|view| (Arc::clone(&view.record), view.live)).collect();
     prop_assert_eq!(listed, plain.seen().rev().cloned().collect::<Vec<_>>());
     for number in 0..8 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*};
-use revaer_catalog::{Catalog, Change, Filter, TorrentRecord};
+use revaer_catalog::{Catalog, Change, Filter, Order, TorrentRecord};
 use revaer_torrent_core::StateKind;
 
 use crate::records::{at, id, record, removed};
@@ -11,6 +11,10 @@ use crate::records::{at, id, record, removed};
 /// Few seconds for many torrents, so that the order often hangs on the id.
 fn any_place() -> impl Strategy<Value = (u8, i64)> {
     (any::<u8>(), 0..6_i64)
+}
+
+fn any_order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Newest), Just(Order::Oldest)]
 }
 
 fn placed((number, second): (u8, i64)) -> TorrentRecord {
@@ -58,6 +62,7 @@ proptest! {
     fn a_client_that_reads_on_sees_once_what_was_there_all_along(
         first in vec(any_place(), 0..60),
         steps in vec(any_step(), 0..60),
+        order in any_order(),
     ) {
         let catalog = Catalog::default();
         catalog.commit(first.into_iter().map(|place| Change::Put(placed(place).into())));
@@ -71,13 +76,16 @@ proptest! {
                 catalog.commit(change(&step, &catalog));
                 continue;
             };
-            let page = catalog.page(&Filter::default(), after, limit);
+            let page = catalog.page(&Filter::default(), order, after, limit);
             prop_assert!(page.torrents.len() <= limit);
             seen.extend(page.torrents.iter().map(|view| (view.record.added_at, view.record.id)));
             after = page.next;
             if after.is_none() {
                 break;
             }
+        }
+        if order == Order::Oldest {
+            seen.reverse();
         }
         prop_assert!(seen.is_sorted_by(|newer, older| newer > older), "repeated or out of order: {seen:?}");
         let seen: BTreeSet<_> = seen.into_iter().map(|(_, id)| id).collect();
@@ -88,6 +96,7 @@ proptest! {
     fn pages_of_any_size_add_up_to_the_list(
         places in vec((any_place(), any::<bool>()), 0..60),
         limit in 1..20_usize,
+        order in any_order(),
     ) {
         let catalog = Catalog::default();
         catalog.commit(places.iter().map(|(place, is_wanted)| {
@@ -96,12 +105,19 @@ proptest! {
             Change::Put(one.into())
         }));
         let filter = Filter { states: vec![StateKind::Seeding], ..Filter::default() };
-        let whole = catalog.page(&filter, None, usize::MAX);
+        let whole = catalog.page(&filter, order, None, usize::MAX);
         prop_assert_eq!(whole.next, None);
+        let places: Vec<_> =
+            whole.torrents.iter().map(|view| (view.record.added_at, view.record.id)).collect();
+        let is_ordered = places.is_sorted_by(|one, next| match order {
+            Order::Newest => one > next,
+            Order::Oldest => one < next,
+        });
+        prop_assert!(is_ordered, "{:?}: {:?}", order, places);
         let expected: Vec<_> = whole.torrents.iter().map(|view| view.record.id).collect();
         let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
-            let page = catalog.page(&filter, after, limit);
+            let page = catalog.page(&filter, order, after, limit);
             seen.extend(page.torrents.iter().map(|view| view.record.id));
             pages += 1;
             after = page.next;
@@ -117,9 +133,9 @@ proptest! {
 #[test]
 fn a_cursor_of_a_torrent_that_is_gone_still_holds_its_place() {
     let catalog = Catalog::new((1..=5).map(record).collect());
-    let page = catalog.page(&Filter::default(), None, 2);
+    let page = catalog.page(&Filter::default(), Order::Newest, None, 2);
     catalog.commit([Change::Gone(id(4)), Change::Gone(id(3))]);
-    let rest = catalog.page(&Filter::default(), page.next, 9);
+    let rest = catalog.page(&Filter::default(), Order::Newest, page.next, 9);
     assert_eq!(rest.torrents.iter().map(|view| view.record.id).collect::<Vec<_>>(), [id(2), id(1)]);
     assert_eq!(rest.next, None);
 }
@@ -127,6 +143,6 @@ fn a_cursor_of_a_torrent_that_is_gone_still_holds_its_place() {
 #[test]
 fn torrents_of_one_microsecond_are_ordered_by_id() {
     let catalog = Catalog::new([7, 3, 9].map(|number| placed((number, 1))).into());
-    let page = catalog.page(&Filter::default(), None, 9);
+    let page = catalog.page(&Filter::default(), Order::Newest, None, 9);
     assert_eq!(page.torrents.iter().map(|view| view.record.id).collect::<Vec<_>>(), [id(9), id(7), id(3)]);
 }
