@@ -51,6 +51,14 @@ build-release:
 
 alias build-rel := build-release
 
+# From a change of the settings to the engine that works by it, beside qBittorrent: a table
+bench-config: build-release
+    REVAER_E2E_BIN_DIR=target/release cargo bench --locked -p revaer-bench --bench config
+
+# What authentication costs, beside a thousand wrong secrets per second too: a table
+bench-auth: build-release
+    REVAER_E2E_BIN_DIR=target/release cargo bench --locked -p revaer-bench --bench auth
+
 # Start a server for keeps
 run *ARGS:
     script/run {{ ARGS }}

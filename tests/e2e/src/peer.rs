@@ -107,6 +107,28 @@ impl Peer {
         self.post("transfer/setUploadLimit", &[("limit", bytes_per_second.to_string())]).await
     }
 
+    /// Caps its download.
+    pub async fn limit_download(&self, bytes_per_second: u64) -> Result<()> {
+        let preferences = json!({ "dl_limit": bytes_per_second });
+        self.post("app/setPreferences", &[("json", preferences.to_string())]).await
+    }
+
+    /// What it says about its transfers: `dl_rate_limit`, `dl_info_speed` and so on.
+    pub async fn transfer_info(&self) -> Result<Value> {
+        let url = format!("{}/api/v2/transfer/info", self.web);
+        let text = self.client.get(&url).send().await?.error_for_status()?.text().await?;
+        serde_json::from_str(&text).context("qBittorrent's transfer info is no JSON")
+    }
+
+    /// Forgets a torrent, and deletes what it has of it.
+    pub async fn remove(&self, torrent: &Metainfo) -> Result<()> {
+        self.post("torrents/delete", &[("hashes", id(torrent)?), ("deleteFiles", "true".to_owned())]).await?;
+        wait::until("qBittorrent to forget the torrent", START, || async {
+            Ok(self.torrent(torrent).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
     /// Seeds what is already there: the payload's root lies in `folder`.
     pub async fn seed(&self, torrent: &Metainfo, folder: &Path) -> Result<()> {
         self.add(torrent, folder, true).await?;

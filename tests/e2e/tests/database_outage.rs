@@ -182,6 +182,11 @@ async fn expect_finished(server: &mut Server, seed: &Seed, id: &str) -> Result<(
     Ok(())
 }
 
+/// Payload bytes that the peer has sent.
+async fn sent(seed: &Seed) -> Result<u64> {
+    Ok(seed.peer.torrent(&seed.torrent).await?.context("the peer lost the torrent")?.uploaded)
+}
+
 async fn seed() -> Result<Seed> {
     let seed =
         Seed::start(&Payload::single("outlasts.bin", SIZE), &Maker::new(Version::V1).piece_length(MIB))
@@ -218,8 +223,7 @@ async fn twenty_seconds_without(stop: Stop) -> Result<()> {
             Stop::Immediate => cluster.stop_immediate().await?,
         }
         load.away.set(true);
-        let (before, reads) =
-            (seed.peer.torrent(&seed.torrent).await?.context("no torrent")?, load.reads.get());
+        let (before, reads) = (sent(&seed).await?, load.reads.get());
         expect_degraded(&server).await?;
 
         // Somebody changes a setting while the server cannot be told.
@@ -231,8 +235,7 @@ async fn twenty_seconds_without(stop: Stop) -> Result<()> {
 
         wait::pass(OUTAGE.saturating_sub(began.elapsed())).await;
         expect_degraded(&server).await?;
-        let after = seed.peer.torrent(&seed.torrent).await?.context("no torrent")?;
-        let grown = after.uploaded.saturating_sub(before.uploaded);
+        let grown = sent(&seed).await?.saturating_sub(before);
         assert!(grown > GROWTH, "the download stood still: {grown} bytes in {OUTAGE:?}");
         assert!(load.unavailable.get() > 0, "nobody was told that the database is away");
         assert!(load.reads.get() > reads, "no read was answered meanwhile");
@@ -296,10 +299,17 @@ async fn an_embedded_database_that_is_killed_is_started_again() -> Result<()> {
                 "{name}: the database was there after {there:?}, and all was well after {:?}",
                 began.elapsed()
             );
-            server
+            let (began, made) = (sent(&seed).await?, load.added.borrow().len());
+            let gone_on = server
                 .api
                 .wait_torrent(&id, "to go on", LIMIT, |detail| received(detail) > before + RATE)
-                .await?;
+                .await;
+            let (sent, made) = (sent(&seed).await?.saturating_sub(began), load.added.borrow().len() - made);
+            gone_on.with_context(|| {
+                format!(
+                    "after kill {kill}; meanwhile {made} torrents were taken and the peer sent {sent} bytes"
+                )
+            })?;
         }
         Ok(())
     })
