@@ -61,7 +61,7 @@ fn arrows_of_the_map() -> Arrows {
             None => uses.split(", ").map(crate_of).collect(),
             Some(but) => {
                 let mut left_out: BTreeSet<String> = but.split(" and ").map(crate_of).collect();
-                left_out.extend(["revaer-app".to_owned(), "revaer-e2e".to_owned()]);
+                left_out.extend(["revaer-app", "revaer-e2e", "revaer-bench"].map(str::to_owned));
                 rows.keys().filter(|name| !left_out.contains(*name)).cloned().collect()
             }
         }
