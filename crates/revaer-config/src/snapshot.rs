@@ -135,8 +135,6 @@ pub(crate) struct Credentials {
 pub struct ConfigSnapshot {
     /// Which state this is.
     pub revision: Revision,
-    /// When the state was made, by the database's clock (for a plain SQL change a little before its commit).
-    pub changed_at: OffsetDateTime,
     /// Who this instance is, where it listens, what it logs.
     pub app: AppProfile,
     /// How the torrent engine behaves.
@@ -154,8 +152,7 @@ pub struct ConfigSnapshot {
 
 impl fmt::Debug for ConfigSnapshot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { revision, app, engine, fs, api_keys, secrets, presets, changed_at: _, credentials: _ } =
-            self;
+        let Self { revision, app, engine, fs, api_keys, secrets, presets, credentials: _ } = self;
         formatter
             .debug_struct("ConfigSnapshot")
             .field("revision", revision)

@@ -58,7 +58,6 @@ pub(crate) fn snapshot_of(rows: Rows, secret_key: Arc<SecretKey>) -> Result<Conf
     let (api_keys, by_key) = keys_of(rows.keys)?;
     Ok(ConfigSnapshot {
         revision: Revision(rows.revision),
-        changed_at: rows.changed_at,
         app: profile_of(Section::App, rows.app.as_ref())?,
         engine: profile_of(Section::Engine, rows.engine.as_ref())?,
         fs: profile_of(Section::Fs, rows.fs.as_ref())?,

@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder};
-use time::OffsetDateTime;
 
 use crate::{document::Change, field::Section};
 
 /// All settings as one statement sees them.
 pub(crate) struct Rows {
     pub(crate) revision: i64,
-    pub(crate) changed_at: OffsetDateTime,
-    /// Seconds since then, by the database's own clock.
+    /// Seconds since the commit, by the database's own clock.
     pub(crate) age_seconds: f64,
     pub(crate) app: Option<Value>,
     pub(crate) engine: Option<Value>,
@@ -26,8 +24,8 @@ pub(crate) async fn read_all(executor: impl PgExecutor<'_>, sealing_key: &str) -
         Rows,
         r#"SELECT
             r.revision,
-            r.changed_at,
-            extract(epoch FROM clock_timestamp() - r.changed_at)::float8 AS "age_seconds!",
+            CASE WHEN isfinite(r.changed_at) THEN extract(epoch FROM clock_timestamp() - r.changed_at)::float8
+                ELSE 0 END AS "age_seconds!",
             (SELECT to_jsonb(a) FROM settings_app_profile a) AS app,
             (SELECT to_jsonb(e) FROM settings_engine_profile e) AS engine,
             (SELECT to_jsonb(f) FROM settings_fs_policy f) AS fs,
