@@ -6,7 +6,8 @@
 
 use std::{
     ffi::OsString,
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -52,6 +53,9 @@ impl Rotation {
     ) -> Result<Option<Self>, CliError> {
         let path = std::path::absolute(path).map_err(CliError::file("find", path))?;
         let lock = if path.exists() { lock(&path)? } else { None };
+        if lock.is_some() {
+            sweep(&path);
+        }
         let Some(stored) = key_file::read(&path)?.map(|stored| stored.key) else { return Ok(None) };
         let old_path = earlier_path(&path);
         // Where both files hold one key, the command before came no further than that.
@@ -132,5 +136,18 @@ fn lock(path: &Path) -> Result<Option<File>, CliError> {
             "another command is replacing the key in {}; wait for it, and look again",
             path.display()
         ))),
+    }
+}
+
+/// Removes what a killed command was writing beside the file: nobody reads it, and it is a secret. What cannot be
+/// removed is as harmless as before, and only its owner can read it.
+fn sweep(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let prefix = [b".", name.as_bytes(), b"."].concat();
+    for entry in dir.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.as_bytes().starts_with(&prefix) && revaer_durable::is_temporary(&name) {
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }

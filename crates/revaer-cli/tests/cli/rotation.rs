@@ -309,7 +309,16 @@ async fn kill_9_at_any_moment_leaves_a_key_that_is_taken() {
         let taken = taken.lock().unwrap().clone();
         assert!(kept.iter().any(|key| key.trim() == taken), "after {millis} ms: {kept:?}, not {taken}");
     }
+    // What a kill leaves of a file that is being written.
+    let (partial, other) =
+        (path.with_file_name(".api-key.7-0.revaer-tmp"), path.with_file_name(".x.7-0.revaer-tmp"));
+    std::fs::write(&partial, "admin:s").unwrap();
+    std::fs::write(&other, "not ours").unwrap();
     let ran = rotate(&server.url, home.path(), &[]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!((read(&path), old(&path).exists()), (taken.lock().unwrap().clone(), false));
+    let mut left: Vec<_> =
+        path.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".x.7-0.revaer-tmp", "api-key"]);
 }
