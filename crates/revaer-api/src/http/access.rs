@@ -6,7 +6,7 @@ use revaer_config::{ConfigSnapshot, Mode};
 use revaer_telemetry::Guard;
 
 use crate::{
-    http::{key, limiter::Allowance, loopback, problem::Reject},
+    http::{allowed_hosts, key, limiter::Allowance, loopback, problem::Reject},
     ports::App,
     server::Peer,
 };
@@ -51,9 +51,16 @@ impl Admission {
     }
 }
 
+/// Judges the name that the server is called by. A setup call is judged more strictly than any list, and counted.
+pub(crate) fn judge_host(snapshot: &ConfigSnapshot, request: &Request) -> Result<(), Reject> {
+    match (Access::of(request.uri().path()), snapshot.app.mode) {
+        (Access::Setup, Mode::Setup) => Ok(()),
+        _ => allowed_hosts::judge(&snapshot.app.allowed_hosts, request),
+    }
+}
+
 /// Judges a request. One that brings a key carries a [`key::Caller`] afterwards.
-pub(crate) async fn admit(app: &App, request: &mut Request) -> Admission {
-    let snapshot = app.config.snapshot();
+pub(crate) async fn admit(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
     match (Access::of(request.uri().path()), snapshot.app.mode) {
         (Access::Open, _) | (Access::Observability, Mode::Setup) => Admission::default(),
         (Access::Observability, Mode::Active) if !snapshot.app.features.protect_observability => {
@@ -69,7 +76,7 @@ pub(crate) async fn admit(app: &App, request: &mut Request) -> Admission {
         (Access::Keyed, Mode::Active) if request.extensions().get::<MatchedPath>().is_none() => {
             Admission::default()
         }
-        (Access::Keyed | Access::Observability, Mode::Active) => keyed(app, &snapshot, request).await,
+        (Access::Keyed | Access::Observability, Mode::Active) => keyed(app, snapshot, request).await,
     }
 }
 

@@ -13,13 +13,16 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 use revaer_api_models::{ProblemKind, REQUEST_ID_HEADER};
+use revaer_config::ConfigSnapshot;
 use tracing::Instrument as _;
 
 use crate::{
     http::{
         access::{self, Admission},
+        cors::Cors,
         host,
         identity::{Identity, traceparent},
+        limiter::Allowance,
         problem::{self, Reject},
     },
     ports::App,
@@ -47,18 +50,14 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     );
     request.extensions_mut().insert(identity.clone());
     async {
-        let admission = match host::judge(request.version(), request.headers()) {
-            Ok(()) => access::admit(&app, &mut request).await,
-            Err(reject) => Admission::refused(reject),
-        };
-        let response = match admission.refusal {
-            Some(reject) => reject.into_response(),
-            None => answer(request, next).await,
-        };
+        let settings = app.config.snapshot();
+        let cors = Cors::of(&settings.app.cors_origins, request.headers());
+        let (response, allowance) = answered(&app, &settings, &cors, request, next).await;
         let mut response = problem::finish(response, &path);
-        if let Some(allowance) = admission.allowance {
+        if let Some(allowance) = allowance {
             allowance.write(response.headers_mut());
         }
+        cors.write(response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(identity.0.as_str()) {
             response.headers_mut().insert(REQUEST_ID_HEADER, value);
         }
@@ -70,6 +69,31 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     }
     .instrument(span)
     .await
+}
+
+/// The answer of whoever answers first, and what the caller's key has left.
+async fn answered(
+    app: &App,
+    settings: &ConfigSnapshot,
+    cors: &Cors,
+    mut request: Request,
+    next: Next,
+) -> (Response, Option<Allowance>) {
+    let judged = host::judge(request.version(), request.headers())
+        .and_then(|()| access::judge_host(settings, &request));
+    if let Err(reject) = judged {
+        return (reject.into_response(), None);
+    }
+    // A browser asks without a key.
+    if let Some(preflight) = cors.preflight(&request) {
+        return (preflight, None);
+    }
+    let Admission { allowance, refusal } = access::admit(app, settings, &mut request).await;
+    let response = match refusal {
+        Some(reject) => reject.into_response(),
+        None => answer(request, next).await,
+    };
+    (response, allowance)
 }
 
 /// Runs the handler within its time. A panic in it is this request's failure and nobody else's.

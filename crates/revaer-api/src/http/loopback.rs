@@ -55,7 +55,7 @@ pub(crate) fn judge(request: &Request) -> Result<(), Foreign> {
 }
 
 /// 127.0.0.0/8, `::1`, and IPv4 loopback as IPv6 sockets show it.
-fn is_loopback_peer(peer: SocketAddr) -> bool {
+pub(crate) fn is_loopback_peer(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
 
@@ -69,7 +69,8 @@ fn sole_host(headers: &HeaderMap) -> Option<Authority> {
     all.next().is_none().then_some(host)
 }
 
-fn is_loopback_name(name: &Authority) -> bool {
+/// `localhost`, or a loopback address.
+pub(crate) fn is_loopback_name(name: &Authority) -> bool {
     let host = name.host();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")

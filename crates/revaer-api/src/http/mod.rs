@@ -1,7 +1,9 @@
 //! What every request goes through: identity, admission, time limit, body, query, and the problem document.
 
 pub(crate) mod access;
+pub(crate) mod allowed_hosts;
 pub(crate) mod body;
+pub(crate) mod cors;
 pub(crate) mod detached;
 pub(crate) mod edge;
 pub(crate) mod faults;

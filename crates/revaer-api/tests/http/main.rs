@@ -7,6 +7,7 @@ mod create;
 mod events;
 mod health;
 mod history;
+mod hosts;
 mod keys;
 mod listing;
 mod multipart;
