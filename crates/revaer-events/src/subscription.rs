@@ -30,6 +30,9 @@ pub enum Item {
         /// The newest number: its position from here on.
         newest: u64,
     },
+    /// It had come up to the present, and the ring has gone past it since: it loses `progress` from here on, and only
+    /// that. Asked again, it goes on from the durable log.
+    Overtaken,
 }
 
 /// The durable log cannot be read now; the reader's position is kept, so it can go on later.
@@ -44,6 +47,8 @@ pub struct Subscription {
     head: watch::Receiver<u64>,
     filter: EventFilter,
     position: u64,
+    /// It has come up to the ring: from there on it only falls behind by being slow.
+    live: bool,
     /// Asked for by the client, and not yet seen not to lie in the future.
     unjudged: bool,
     /// A page of the durable log that is being handed out.
@@ -60,8 +65,8 @@ impl Subscription {
         filter: EventFilter,
     ) -> Self {
         let position = after.unwrap_or_else(|| *head.borrow());
-        let (unjudged, page) = (after.is_some(), VecDeque::new());
-        Self { log, head, filter, position, unjudged, page, page_through: 0 }
+        let (live, unjudged, page) = (after.is_none(), after.is_some(), VecDeque::new());
+        Self { log, head, filter, position, live, unjudged, page, page_through: 0 }
     }
 
     /// Everything up to here has been handed out or does not pass the filter: a keep-alive may say so.
@@ -86,7 +91,11 @@ impl Subscription {
                 continue;
             }
             self.position = self.position.max(self.page_through);
-            if self.log.with_ring(Ring::evicted_through) > self.position {
+            let is_behind = self.log.with_ring(Ring::evicted_through) > self.position;
+            if std::mem::replace(&mut self.live, !is_behind) && is_behind {
+                return Ok(Item::Overtaken);
+            }
+            if is_behind {
                 if let Some(gap) = self.read_page().await? {
                     return Ok(gap);
                 }

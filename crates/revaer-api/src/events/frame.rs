@@ -15,6 +15,7 @@ pub(crate) fn retry() -> Bytes {
 pub(crate) fn item(item: &Item) -> Option<Bytes> {
     match item {
         Item::Event(envelope) => event(envelope),
+        Item::Overtaken => None,
         Item::Gap { requested, oldest, newest } => {
             let gap = Gap { requested: *requested, oldest: *oldest };
             Some(named(*newest, GAP_EVENT, &serde_json::to_string(&gap).ok()?))

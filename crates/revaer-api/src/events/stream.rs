@@ -1,7 +1,8 @@
 //! `GET /v1/events`: replay, then live, until the client, the key or the server ends it.
 //!
 //! A stream is a position in the log and nothing more: what its client does not take stays in the log. A client
-//! that takes nothing is cut by its connection.
+//! that takes nothing is cut by its connection; one that memory has gone past loses `progress`, or is cut where the
+//! settings do not want any to be lost.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -13,7 +14,8 @@ use axum::{
     response::Response,
 };
 use futures_util::stream::unfold;
-use revaer_events::Subscription;
+use revaer_config::ConfigService;
+use revaer_events::{Item, Subscription};
 use revaer_telemetry::Metrics;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,9 @@ use crate::{
 };
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The last word to a client that may not lose `progress`, and is about to.
+const TOO_SLOW: &str =
+    "this client is too slow, and app_profile.features.sse_backpressure is off; come back with last-event-id";
 /// Between two tries to read the log while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -61,7 +66,8 @@ pub(crate) async fn stream(
         closing: closing.unwrap_or_else(|| app.tasks.token()),
         keep_alive: keep_alive(),
         phase: Phase::Begin,
-        _open: Open::new(app.metrics.clone(), request.extensions().get::<Stalled>().cloned()),
+        config: app.config.clone(),
+        open: Open::new(app.metrics.clone(), request.extensions().get::<Stalled>().cloned()),
     };
     let frames = unfold(reader, |mut reader| async move {
         let frame = reader.next().await?;
@@ -96,7 +102,8 @@ struct Reader {
     closing: CancellationToken,
     keep_alive: Interval,
     phase: Phase,
-    _open: Open,
+    config: ConfigService,
+    open: Open,
 }
 
 impl Reader {
@@ -117,6 +124,10 @@ impl Reader {
                 reason = self.gate.closed() => return Some(self.end(&reason)),
                 _ = self.keep_alive.tick() => return Some(frame::keep_alive(self.subscription.position())),
                 next = self.subscription.next() => match next {
+                    Ok(Item::Overtaken) if !self.config.snapshot().app.features.sse_backpressure => {
+                        self.open.cut = true;
+                        return Some(self.end(TOO_SLOW));
+                    }
                     Ok(item) => if let Some(frame) = frame::item(&item) {
                         return Some(frame);
                     },
@@ -143,19 +154,21 @@ impl Reader {
 struct Open {
     metrics: Metrics,
     stalled: Option<Stalled>,
+    /// It was ended because its client was too slow.
+    cut: bool,
 }
 
 impl Open {
     fn new(metrics: Metrics, stalled: Option<Stalled>) -> Self {
         metrics.sse_subscribers_changed(1);
-        Self { metrics, stalled }
+        Self { metrics, stalled, cut: false }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.metrics.sse_subscribers_changed(-1);
-        if self.stalled.as_ref().is_some_and(Stalled::is_stalled) {
+        if self.cut || self.stalled.as_ref().is_some_and(Stalled::is_stalled) {
             self.metrics.sse_dropped();
         }
     }

@@ -209,3 +209,41 @@ async fn a_reader_that_takes_nothing_is_cut_and_counted() {
     let text = fixture.ports.metrics.render(&fixture.ports.health);
     assert!(text.contains("sse_dropped_total 1") && text.contains("sse_subscribers 0"), "{text}");
 }
+
+/// More than the log keeps in memory.
+const MANY: u64 = 10_000;
+
+#[tokio::test]
+async fn a_slow_reader_loses_progress_and_goes_on() {
+    let (fixture, client) = Fixture::active().await;
+    let mut stream = client.events("", None).await;
+    stream.next().await;
+    fixture.ports.events.publish((1..=MANY).map(progress).collect());
+    fixture.happen(vec![added(MANY + 1, 1)]).await;
+    let first = stream.event().await;
+    assert!(first.id.unwrap() > 1, "progress from before the ring's begin was kept");
+    for id in first.id.unwrap() + 1..=MANY + 1 {
+        assert_eq!(stream.event().await.id, Some(id));
+    }
+}
+
+#[tokio::test]
+async fn without_backpressure_a_slow_reader_is_cut_at_once() {
+    let (fixture, client) = Fixture::active().await;
+    let mut stream = client.events("", None).await;
+    stream.next().await;
+    // Hot: the stream is open already.
+    fixture.apply(json!({"app_profile": {"features": {"sse_backpressure": false}}})).await;
+    fixture.happen(vec![added(1, 1)]).await;
+    assert_eq!(stream.event().await.id, Some(1));
+    fixture.ports.events.publish((2..=MANY).map(progress).collect());
+    let last = stream.next().await.unwrap();
+    assert!(last.comment.unwrap().contains("too slow"));
+    assert_eq!(stream.next().await, None);
+    let text = client.get("/metrics").await.text;
+    assert!(text.contains("sse_dropped_total 1") && text.contains("sse_subscribers 0"), "{text}");
+    // It resumes by id, and a replay is no slowness.
+    fixture.happen(vec![added(MANY + 1, 1)]).await;
+    let mut stream = client.events("?event=torrent_added", Some(1)).await;
+    assert_eq!(stream.event().await.id, Some(MANY + 1));
+}

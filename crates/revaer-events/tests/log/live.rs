@@ -103,6 +103,7 @@ async fn a_reader_that_is_given_up_at_any_moment_loses_nothing() {
             item = reader.next() => match item.unwrap() {
                 Item::Event(event) if event.event == settings(crate::support::END) => seen.push(u64::MAX),
                 Item::Event(event) => seen.push(event.id),
+                Item::Overtaken => {}
                 gap @ Item::Gap { .. } => panic!("{gap:?}"),
             },
             () = waited_enough => given_up += 1,

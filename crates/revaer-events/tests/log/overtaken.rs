@@ -1,6 +1,6 @@
 //! A reader that is slower than the ring: it finds in the durable log what it missed, and loses `progress` only.
 
-use revaer_events::Event;
+use revaer_events::{Event, Item};
 
 use crate::{
     events::{added, mixed, progress, torrent},
@@ -74,5 +74,26 @@ async fn a_reader_overtaken_by_few_heavy_events_gets_every_one() {
         all.len() - seen.iter().rev().zip(ids(&all).iter().rev()).take_while(|(a, b)| a == b).count();
     let expected: Vec<u64> = durable(&all[..in_ring]).into_iter().chain(ids(&all[in_ring..])).collect();
     assert_eq!(seen, expected);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_reader_is_told_once_that_it_is_overtaken_and_one_that_replays_is_not() {
+    let database = Database::new("told").await;
+    let mut writer = database.start().await;
+    let (mut live, mut replaying) = (writer.reader(None), writer.reader(writer.log.newest()));
+    let first = writer.publish(mixed(MANY)).await;
+    assert_eq!(live.next().await.unwrap(), Item::Overtaken);
+    // It goes on where it was; the other one has not come up to the present yet, so nothing has overtaken it.
+    for reader in [&mut live, &mut replaying] {
+        let Item::Event(event) = reader.next().await.unwrap() else { panic!("told again") };
+        assert_eq!(event.id, durable(&first)[0]);
+    }
+    writer.end().await;
+    assert_eq!(collect(&mut live).await, collect(&mut replaying).await);
+    writer.publish(mixed(MANY)).await;
+    for reader in [&mut live, &mut replaying] {
+        assert_eq!(reader.next().await.unwrap(), Item::Overtaken, "both had come up to the present");
+    }
     database.remove().await;
 }

@@ -122,11 +122,14 @@ pub(crate) async fn collect(reader: &mut Subscription) -> Vec<u64> {
     }
 }
 
-/// The next item, which has to be an event.
+/// The next event; a reader that is overtaken goes on.
 pub(crate) async fn event(reader: &mut Subscription) -> Envelope {
-    match reader.next().await.unwrap() {
-        Item::Event(event) => (*event).clone(),
-        gap @ Item::Gap { .. } => panic!("no gap was expected: {gap:?}"),
+    loop {
+        match reader.next().await.unwrap() {
+            Item::Event(event) => return (*event).clone(),
+            Item::Overtaken => {}
+            gap @ Item::Gap { .. } => panic!("no gap was expected: {gap:?}"),
+        }
     }
 }
 
