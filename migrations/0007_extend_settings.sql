@@ -120,4 +120,6 @@ ALTER TABLE query_presets
     DROP CONSTRAINT query_presets_filter_check,
     DROP CONSTRAINT query_presets_sort_check,
     ADD CONSTRAINT query_presets_filter_check CHECK (settings_filter_ok(filter)),
-    ADD CONSTRAINT query_presets_sort_check CHECK (sort IN ('added_at:desc', 'added_at:asc'));
+    ADD CONSTRAINT query_presets_sort_check CHECK (sort IN ('added_at:desc', 'added_at:asc')),
+    ADD CHECK (updated_at BETWEEN '1970-01-01Z' AND '9999-12-31Z');
+ALTER TABLE settings_secret ADD CHECK (updated_at BETWEEN '1970-01-01Z' AND '9999-12-31Z');

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Entries in `api_keys` and in `secrets`.
-const MOST_ENTRIES: usize = 64;
+const MOST_ENTRIES: usize = 256;
 
 /// What a document is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

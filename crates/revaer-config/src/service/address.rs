@@ -80,7 +80,7 @@ impl ConfigService {
     }
 
     /// Of `changes`, those that this process does not follow.
-    pub(super) fn notices(&self, changes: &[Change]) -> Vec<Fault> {
+    pub(super) fn notices(&self, changes: &[&Change]) -> Vec<Fault> {
         let named = |fault: &&Fault| changes.iter().any(|change| change.pointer() == fault.pointer);
         self.shared.overrides.iter().filter(named).cloned().collect()
     }

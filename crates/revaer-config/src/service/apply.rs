@@ -122,6 +122,7 @@ impl ConfigService {
         }
         judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
         let sections = commit::write(&mut transaction, &current, changeset, prepared, &secret_key).await?;
+        let notices = self.notices(&judge::Documents::of(&current).differing(&changeset.changes));
         let changed =
             if sections.is_empty() { current } else { self.read(&mut transaction, &secret_key).await? };
         transaction.commit().await?;
@@ -129,7 +130,6 @@ impl ConfigService {
         if sections.is_empty() {
             self.tell_unchanged(context);
         }
-        let notices = self.notices(&changeset.changes);
         let sections = sections.into_iter().map(ToOwned::to_owned).collect();
         Ok(Applied { snapshot, sections, notices })
     }

@@ -116,23 +116,32 @@ async fn first_snapshot(
         broken.get_or_insert(fault);
     }
     if let Value::Array(keys) = &mut rows.keys {
-        // Closed rather than guessed: a key that breaks a rule lets nobody in.
-        keys.retain(|row| match load::key_of(row.clone()) {
-            Err(ConfigError::InvalidStored { fault }) => {
-                broken.get_or_insert(fault);
-                false
+        let mut good = Vec::with_capacity(keys.len());
+        for row in std::mem::take(keys) {
+            match load::key_of(row.clone()) {
+                Err(ConfigError::InvalidStored { fault }) => {
+                    broken.get_or_insert(fault);
+                    good.extend(last_good_key(pool, &row).await?);
+                }
+                _ => good.push(row),
             }
-            _ => true,
-        });
+        }
+        *keys = good;
     }
     if let Value::Array(presets) = &mut rows.presets {
-        presets.retain(|row| match load::preset_of(row) {
-            Err(ConfigError::InvalidStored { fault }) => {
-                broken.get_or_insert(fault);
-                false
+        let mut good = Vec::with_capacity(presets.len());
+        for row in std::mem::take(presets) {
+            match load::preset_of(&row) {
+                Err(ConfigError::InvalidStored { fault }) => {
+                    broken.get_or_insert(fault);
+                    let name = row.get("name").and_then(Value::as_str).unwrap_or_default();
+                    let rows = history::last_rows_of(pool, "query_presets", name, HISTORY_DEPTH).await?;
+                    good.extend(rows.into_iter().find(|row| load::preset_of(row).is_ok()));
+                }
+                _ => good.push(row),
             }
-            _ => true,
-        });
+        }
+        *presets = good;
     }
     if let Some(Fault { pointer, message }) = broken {
         // Not the state of the stored revision: the watcher has to go on looking for one that holds.
@@ -143,6 +152,22 @@ async fn first_snapshot(
         health.degrade(HealthComponent::ConfigWatcher, reason);
     }
     load::snapshot_of(rows, Arc::clone(secret_key))
+}
+
+/// What the history says of a key, with the secret of its row: the history does not hold those. A row whose secret
+/// is nonsense lets nobody in.
+async fn last_good_key(pool: &PgPool, row: &Value) -> Result<Option<Value>, ConfigError> {
+    let name = row.get("key_id").and_then(Value::as_str).unwrap_or_default();
+    for mut candidate in history::last_rows_of(pool, "api_keys", name, HISTORY_DEPTH).await? {
+        let Some(members) = candidate.as_object_mut() else { continue };
+        for member in ["secret_hash", "previous_hash", "previous_until", "mac", "previous_mac"] {
+            members.insert(member.to_owned(), row.get(member).cloned().unwrap_or_default());
+        }
+        if load::key_of(candidate.clone()).is_ok() {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
 }
 
 fn check(section: Section, row: Option<&Value>) -> Result<(), ConfigError> {

@@ -16,9 +16,13 @@ use crate::{
     field::Section,
     keyring::{Mac, SecretKey},
     preset::{self, QueryPreset},
+    shape,
     snapshot::{ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, Proof, RateLimit, Revision},
     sql::settings::Rows,
 };
+
+/// Bytes of a hash, as the database has it.
+const LONGEST_HASH: usize = 512;
 
 #[derive(Deserialize)]
 struct KeyRow {
@@ -100,6 +104,14 @@ fn keys_of(rows: Value) -> Result<(Vec<ApiKeyInfo>, HashMap<String, Credential>)
 pub(crate) fn key_of(row: Value) -> Result<(ApiKeyInfo, Credential), ConfigError> {
     let row: KeyRow = serde_json::from_value(row).map_err(|error| broken_key(&error.to_string()))?;
     let key_id = KeyId::new(&row.key_id).ok_or_else(|| broken_key("a key id is not a name"))?;
+    for hash in [Some(&row.secret_hash), row.previous_hash.as_ref()].into_iter().flatten() {
+        if !hash.starts_with("$argon2id$") || hash.len() > LONGEST_HASH {
+            return Err(broken_key(&format!("the hash of a secret of {key_id} is no argon2id hash")));
+        }
+    }
+    if shape::label(&row.label).is_err() {
+        return Err(broken_key(&format!("the label of {key_id} has no or too many characters")));
+    }
     let rate_limit = row.rate_limit_burst.zip(row.rate_limit_per_seconds);
     let info = ApiKeyInfo {
         key_id,

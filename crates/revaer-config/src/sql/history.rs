@@ -50,6 +50,24 @@ pub(crate) async fn last_rows(
     .await
 }
 
+/// The last rows that one member of a section had, newest first.
+pub(crate) async fn last_rows_of(
+    executor: impl PgExecutor<'_>,
+    section: &str,
+    row_key: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Value>> {
+    sqlx::query_scalar!(
+        r#"SELECT new AS "new!" FROM settings_history WHERE section = $1 AND row_key = $2 AND new IS NOT NULL
+        ORDER BY id DESC LIMIT $3"#,
+        section,
+        row_key,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// A setup token was refused: a history row with a NOTIFY and no bump.
 pub(crate) async fn note_rejected_token(
     connection: &mut PgConnection,
