@@ -62,7 +62,7 @@ pub(crate) async fn stream(
     let closing = request.extensions().get::<Closing>().map(|closing| closing.0.clone());
     let reader = Reader {
         subscription: app.events.subscribe(asked.after, asked.filter),
-        gate: Gate::new(caller, app.config.watch()),
+        gate: Gate::new(app.clone(), caller),
         closing: closing.unwrap_or_else(|| app.tasks.token()),
         keep_alive: keep_alive(),
         phase: Phase::Begin,
@@ -136,6 +136,7 @@ impl Reader {
                         // Its position is kept: it goes on where it was.
                         tokio::select! {
                             () = self.closing.cancelled() => {}
+                            reason = self.gate.closed() => return Some(self.end(&reason)),
                             () = tokio::time::sleep(RETRY) => {}
                         }
                     }

@@ -5,7 +5,7 @@ use revaer_api_models::{API_KEY_HEADER, ApiKeyToken, ProblemKind};
 use revaer_config::{ApiKeyInfo, AuthError, ConfigSnapshot};
 
 use crate::{
-    http::{problem::Reject, sole},
+    http::{detached, problem::Reject, sole},
     ports::App,
 };
 
@@ -26,7 +26,7 @@ pub(crate) async fn identify(
     let token = find(headers)?;
     let judged = match snapshot.authenticate(token.key_id(), token.secret()) {
         // The row was written by SQL, or the key file is new: its slow hash decides, once.
-        Err(AuthError::Unverified) => app.config.authenticate(token.key_id(), token.secret()).await,
+        Err(AuthError::Unverified) => verify(app, &token).await?,
         judged => judged,
     };
     match judged {
@@ -41,6 +41,13 @@ pub(crate) async fn identify(
             "use another key, or have one made by POST /v1/auth/keys with a key that works",
         )),
     }
+}
+
+/// Decides by the slow hash. It runs to its end though the client goes: what is counted as running is running.
+pub(crate) async fn verify(app: &App, token: &ApiKeyToken) -> Result<Result<ApiKeyInfo, AuthError>, Reject> {
+    let (config, token) = (app.config.clone(), token.clone());
+    let work = async move { config.authenticate(token.key_id(), token.secret()).await };
+    detached::run(&app.tasks, "verify key", work).await
 }
 
 /// The key that the headers carry.

@@ -173,6 +173,70 @@ async fn a_stream_ends_when_its_key_expires() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_within_a_second_of_the_revocation_of_its_key() {
+    let (_fixture, client) = Fixture::active().await;
+    let issued = client.post("/v1/auth/keys", &json!({"key_id": "guest", "label": "a"})).await.expect(201);
+    let mut stream = client.with_key(issued["api_key"].as_str().unwrap()).events("", None).await;
+    stream.next().await;
+    assert_eq!(client.delete("/v1/auth/keys/guest").await.status, 204);
+    let ended = tokio::time::timeout(Duration::from_secs(1), stream.next()).await.expect("too slow").unwrap();
+    assert!(ended.comment.unwrap().contains("revoked"));
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_grace_of_its_secret() {
+    let (fixture, client) = Fixture::active().await;
+    let issued = client.post("/v1/auth/keys", &json!({"key_id": "guest", "label": "a"})).await.expect(201);
+    let old = client.with_key(issued["api_key"].as_str().unwrap());
+    let mut before = old.events("", None).await;
+    let rotated = json!({"grace_seconds": 2});
+    let new = client.post("/v1/auth/keys/guest/rotate", &rotated).await.expect(200);
+    // Opened with the old secret, before and after the rotation; and one with the new secret.
+    let mut after = old.events("", None).await;
+    let mut fresh = client.with_key(new["api_key"].as_str().unwrap()).events("", None).await;
+    let rfc3339 = &time::format_description::well_known::Rfc3339;
+    let until = OffsetDateTime::parse(new["grace_until"].as_str().unwrap(), rfc3339).unwrap();
+    for stream in [&mut before, &mut after] {
+        stream.next().await;
+        let ended = stream.next().await.unwrap();
+        let late = OffsetDateTime::now_utc() - until;
+        assert!(late >= Duration::ZERO && late < Duration::from_secs(1), "{late} after its end");
+        assert!(ended.comment.unwrap().contains("replaced"));
+        assert_eq!(stream.next().await, None);
+    }
+    old.get("/v1/torrents").await.problem(401, "unauthorized");
+    fresh.next().await;
+    fixture.happen(vec![added(1, 1)]).await;
+    assert_eq!(fresh.event().await.id, Some(1));
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_secret_is_replaced_by_sql() {
+    let (fixture, client) = Fixture::active().await;
+    let secret = "s".repeat(40);
+    for key_id in ["guest", "other"] {
+        let key = json!({"op": "upsert", "key_id": key_id, "secret": secret});
+        fixture.apply(json!({"api_keys": [key]})).await;
+    }
+    let mut stream = client.with_key(&format!("guest:{secret}")).events("", None).await;
+    stream.next().await;
+    // The row has no mark then: its hash decides, here and in requests.
+    let other = "n".repeat(40);
+    fixture.apply(json!({"api_keys": [{"op": "upsert", "key_id": "other", "secret": other}]})).await;
+    let statement = "UPDATE auth_api_keys SET secret_hash = \
+                     (SELECT secret_hash FROM auth_api_keys WHERE key_id = 'other') WHERE key_id = 'guest'";
+    sqlx::query(statement).execute(&fixture.ports.pool).await.unwrap();
+    // Nothing watches the database here: the next change brings it along.
+    fixture.apply(json!({"engine_profile": {"dht": false}})).await;
+    let ended = stream.next().await.unwrap();
+    assert!(ended.comment.unwrap().contains("replaced"));
+    assert_eq!(stream.next().await, None);
+    client.with_key(&format!("guest:{secret}")).get("/v1/torrents").await.problem(401, "unauthorized");
+    client.with_key(&format!("guest:{other}")).get("/v1/torrents").await.expect(200);
+}
+
+#[tokio::test]
 async fn open_streams_are_counted() {
     let (fixture, client) = Fixture::active().await;
     let mut stream = client.events("", None).await;
