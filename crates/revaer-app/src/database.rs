@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use revaer_telemetry::{Health, Tasks};
 use sqlx::{
     PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     child::Children,
+    commands::refuse_unfinished,
     datadir::DataDir,
     instance::{InstanceGuard, InstanceLock},
     options::Environment,
@@ -26,6 +28,9 @@ const CONNECTIONS: u32 = 16;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// A statement that takes longer holds a connection that others need.
 const STATEMENT: &str = "30s";
+
+/// The schema of this program.
+pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 /// The open database.
 pub(crate) struct Database {
@@ -114,17 +119,15 @@ async fn connect(
     health: &Health,
 ) -> anyhow::Result<(PgPool, Arc<InstanceGuard>, String)> {
     // The lock comes before the migrations: a second instance must not touch the schema.
-    let lock = InstanceLock::take(&options).await?;
+    let mut lock = InstanceLock::take(&options).await?;
+    refuse_unfinished(lock.connection()).await?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
         .connect_with(options.options([("statement_timeout", STATEMENT)]))
         .await
         .context("the database cannot be reached")?;
-    sqlx::migrate!("../../migrations")
-        .run(&pool)
-        .await
-        .context("the database's schema cannot be brought up to date")?;
+    MIGRATOR.run(&pool).await.context("the database's schema cannot be brought up to date")?;
     let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
     let guard = Arc::new(lock.claim(health).await?);
     info!(version, "the database is open");

@@ -43,6 +43,21 @@ pub enum DataDirError {
         /// The path.
         path: PathBuf,
     },
+    /// There is none, and none is to be made.
+    #[error("there is no data directory {}: name the server's with --data-dir", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A restore was cut off in it.
+    #[error(
+        "a restore into {} did not come to its end: run revaer-app restore again, with the same file or another",
+        path.display()
+    )]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The system refused.
     #[error("can not {operation} {}", path.display())]
     Io {
@@ -93,8 +108,25 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory if it is missing, and locks it. Blocks.
+    /// Makes the directory if it is missing, and locks it. Refused while a restore into it has not ended. Blocks.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let opened = Self::open_for_restore(path)?;
+        refuse_half_restored(opened.path())?;
+        Ok(opened)
+    }
+
+    /// [`DataDir::open`] of a directory that is there. Blocks.
+    pub fn open_existing(path: &Path) -> Result<Self, DataDirError> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(DataDirError::Missing { path: path.to_owned() })
+            }
+            _ => Self::open(path),
+        }
+    }
+
+    /// [`DataDir::open`] for the one who may go on with a restore that was cut off. Blocks.
+    pub fn open_for_restore(path: &Path) -> Result<Self, DataDirError> {
         let is_root = rustix::process::geteuid().is_root();
         create(path, is_root)?;
         let path = path.canonicalize().map_err(at("resolve", path))?;
@@ -130,6 +162,20 @@ impl DataDir {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", &path)(error)),
             _ => Ok(()),
         }
+    }
+}
+
+/// What a restore leaves in the data directory until it has come to its end.
+pub(crate) fn restore_mark(data_dir: &Path) -> PathBuf {
+    data_dir.join("restore.json")
+}
+
+fn refuse_half_restored(path: &Path) -> Result<(), DataDirError> {
+    let mark = restore_mark(path);
+    match fs::symlink_metadata(&mark) {
+        Ok(_) => Err(DataDirError::HalfRestored { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(at("inspect", &mark)(error)),
     }
 }
 

@@ -66,6 +66,11 @@ impl InstanceLock {
         }
     }
 
+    /// The connection that holds it, for statements that need nobody else to write.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+
     /// Raises the epoch, once the table is there, and keeps the lock from now on.
     /// While the database is away, `Component::Database` is degraded.
     pub async fn claim(mut self, health: &Health) -> Result<InstanceGuard, InstanceError> {

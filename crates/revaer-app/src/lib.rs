@@ -1,11 +1,13 @@
 //! The server as a library: what `main.rs` composes, and what the tests of this crate drive directly.
 
 pub mod child;
+pub mod commands;
 mod database;
 pub mod datadir;
 mod facts;
 mod feeders;
 pub mod healthcheck;
+pub mod identity;
 pub mod instance;
 pub mod ledger;
 mod listener;

@@ -15,7 +15,8 @@ pub struct Options {
     /// Listen here instead of at the configured address, for this process only; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-    /// How log lines are written to stderr [default: pretty on a terminal, else json]
+    /// How log lines are written to stderr, whatever the settings say [default: what the settings say; before they
+    /// are read, pretty on a terminal and json elsewhere]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
     /// What to do instead of serving.
@@ -33,10 +34,32 @@ pub enum LogFormat {
 }
 
 /// What `revaer-app` can do besides serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Ask the running server of this data directory for its health: exit code 0 when it is well, else 1
     Healthcheck,
+    /// Compare the database's schema with this program: exit code 0 when they match, 1 when migrations are pending,
+    /// 3 when it cannot be asked or is newer
+    Migrate {
+        /// Only look; what is pending is applied by the next start of the server
+        #[arg(long, required = true)]
+        check: bool,
+    },
+    /// Write the database, the resume data and the secret key into one file, whether the server runs or not
+    Backup {
+        /// The file, or - for stdout [default: revaer-backup-TIME.tar in this directory]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Put back what backup has written, while the server is stopped
+    Restore {
+        /// The file that backup has written
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Set aside the database that is there; it is renamed, not deleted
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 /// What the server takes from its environment. Everything else is configuration in the database.
@@ -56,6 +79,19 @@ pub struct Environment {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `PATH`.
     pub search_path: Option<OsString>,
+    /// `PUID`, `PGID` and `UMASK`: who a process that is started as root becomes.
+    pub identity: IdentityVariables,
+}
+
+/// `PUID`, `PGID` and `UMASK` as they are written, not yet understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentityVariables {
+    /// The user id.
+    pub puid: Option<String>,
+    /// The group id.
+    pub pgid: Option<String>,
+    /// Octal.
+    pub umask: Option<String>,
 }
 
 /// A variable that is set and of no use.
@@ -93,6 +129,7 @@ impl Environment {
             xdg_data_home: absolute("XDG_DATA_HOME"),
             xdg_runtime_dir: absolute("XDG_RUNTIME_DIR"),
             search_path: raw("PATH"),
+            identity: IdentityVariables { puid: text("PUID")?, pgid: text("PGID")?, umask: text("UMASK")? },
         })
     }
 }
@@ -127,6 +164,10 @@ mod tests {
         let options = Options::try_parse_from(["revaer-app", "healthcheck", "--data-dir", "/d"]).unwrap();
         assert_eq!(options.data_dir, Some(PathBuf::from("/d")));
         assert!(Options::try_parse_from(["revaer-app", "--listen", "7070"]).is_err());
+        // Migrations are applied by a start alone.
+        assert!(Options::try_parse_from(["revaer-app", "migrate"]).is_err());
+        let options = Options::try_parse_from(["revaer-app", "migrate", "--check"]).unwrap();
+        assert_eq!(options.command, Some(Command::Migrate { check: true }));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod account;
 mod binaries;
+mod clients;
 mod cluster;
 mod ending;
 mod error;
@@ -19,6 +20,7 @@ mod passwd;
 mod places;
 mod reach;
 mod run;
+mod running;
 mod sql;
 mod supervisor;
 
@@ -30,7 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::child::Children;
 
+pub use clients::Clients;
 pub use error::EmbeddedError;
+pub use running::reach_running;
 
 /// What the embedded database needs to know.
 #[derive(Debug, Clone)]

@@ -43,27 +43,54 @@ pub(super) async fn find(
     wanted: Option<u32>,
 ) -> Result<Binaries, EmbeddedError> {
     let mut found = Vec::new();
-    for dir in candidates(search_path) {
-        if let Some(binaries) = inspect(children, dir).await {
+    for dir in candidates(search_path, ["postgres", "initdb"]) {
+        if let Some(binaries) = inspect(children, dir, "postgres").await {
             found.push(binaries);
         }
     }
     choose(found, pg, wanted)
 }
 
+/// Finds `pg_dump` and `pg_restore` for a server of major version `server`: of the same, else of the next newer one,
+/// since they refuse servers that are newer than they.
+pub(super) async fn find_clients(
+    children: &Children,
+    search_path: Option<&OsStr>,
+    server: u32,
+) -> Result<Binaries, EmbeddedError> {
+    let mut found = Vec::new();
+    for dir in candidates(search_path, ["pg_dump", "pg_restore"]) {
+        if let Some(binaries) = inspect(children, dir, "pg_dump").await {
+            found.push(binaries);
+        }
+    }
+    choose_clients(found, server)
+}
+
+fn choose_clients(found: Vec<Binaries>, server: u32) -> Result<Binaries, EmbeddedError> {
+    let seen = versions(&found);
+    let best = found.into_iter().filter(|one| one.major >= server).reduce(|best, one| {
+        let nearer = one.major < best.major;
+        let newer = one.major == best.major && newer(&one.version, &best.version);
+        if nearer || newer { one } else { best }
+    });
+    best.ok_or(EmbeddedError::ClientsMissing { server, found: seen })
+}
+
+fn versions(found: &[Binaries]) -> String {
+    let versions: Vec<&str> = found.iter().map(|one| one.version.as_str()).collect();
+    if versions.is_empty() { "none".to_owned() } else { versions.join(", ") }
+}
+
 fn choose(found: Vec<Binaries>, pg: &Path, wanted: Option<u32>) -> Result<Binaries, EmbeddedError> {
-    let seen = found.iter().map(|one| one.version.as_str()).collect::<Vec<_>>().join(", ");
+    let seen = versions(&found);
     let best = found
         .into_iter()
         .filter(|one| wanted.map_or(one.major >= OLDEST, |major| one.major == major))
         .reduce(|best, one| if newer(&one.version, &best.version) { one } else { best });
     match (best, wanted) {
         (Some(best), _) => Ok(best),
-        (None, Some(major)) => Err(EmbeddedError::MajorMissing {
-            pg: pg.to_owned(),
-            major,
-            found: if seen.is_empty() { "none".to_owned() } else { seen },
-        }),
+        (None, Some(major)) => Err(EmbeddedError::MajorMissing { pg: pg.to_owned(), major, found: seen }),
         (None, None) => Err(EmbeddedError::NotInstalled),
     }
 }
@@ -75,7 +102,7 @@ fn newer(one: &str, other: &str) -> bool {
 }
 
 /// Directories that hold both programs, each once.
-fn candidates(search_path: Option<&OsStr>) -> Vec<PathBuf> {
+fn candidates(search_path: Option<&OsStr>, programs: [&str; 2]) -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> =
         search_path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
     for (parent, prefix) in PARENTS {
@@ -90,17 +117,20 @@ fn candidates(search_path: Option<&OsStr>) -> Vec<PathBuf> {
     let mut seen = Vec::new();
     for dir in dirs {
         // The real directory: PostgreSQL finds its own files relative to it.
-        let Ok(program) = dir.join("postgres").canonicalize() else { continue };
+        let Ok(program) = dir.join(programs[0]).canonicalize() else { continue };
         let Some(real) = program.parent() else { continue };
-        if real.join("initdb").is_file() && !seen.iter().any(|other| other == real) {
+        // Under its own name too: Debian's /usr/bin/pg_dump is a script that stands for many.
+        if programs.iter().all(|program| real.join(program).is_file())
+            && !seen.iter().any(|other| other == real)
+        {
             seen.push(real.to_owned());
         }
     }
     seen
 }
 
-async fn inspect(children: &Children, dir: PathBuf) -> Option<Binaries> {
-    let spec = ChildSpec::new(dir.join("postgres")).arg("--version").env("LC_ALL", "C");
+async fn inspect(children: &Children, dir: PathBuf, program: &str) -> Option<Binaries> {
+    let spec = ChildSpec::new(dir.join(program)).arg("--version").env("LC_ALL", "C");
     let said = children.run(spec).await.ok().filter(|said| said.status.success())?;
     let version = parse_version(&String::from_utf8_lossy(&said.stdout))?;
     let major = version.split('.').next()?.parse().ok()?;
@@ -147,6 +177,19 @@ mod tests {
         assert!(check(&["14.2"], None).unwrap_err().contains("install the package postgresql"));
         let error = check(&["17.2"], Some(15)).unwrap_err();
         assert!(error.contains("postgresql-15") && error.contains("found: 17.2"), "{error}");
+    }
+
+    #[test]
+    fn clients_are_never_older_than_the_server_and_as_near_as_can_be() {
+        let check = |versions: &[&str], server| {
+            choose_clients(installed(versions), server)
+                .map(|one| one.version)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["17.2", "15.9", "16.1", "15.10"], 15).unwrap(), "15.10");
+        assert_eq!(check(&["15.9", "18.1", "17.2"], 16).unwrap(), "17.2");
+        let error = check(&["15.9"], 17).unwrap_err();
+        assert!(error.contains("postgresql-client-17") && error.contains("found: 15.9"), "{error}");
     }
 
     #[test]

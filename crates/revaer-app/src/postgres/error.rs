@@ -29,6 +29,17 @@ pub enum EmbeddedError {
         /// What is installed instead.
         found: String,
     },
+    /// Nothing to copy a database with.
+    #[error(
+        "pg_dump and pg_restore for postgresql {server} were not found in PATH or the usual places (found: {found}): \
+         install the package postgresql-client-{server}, or a newer one"
+    )]
+    ClientsMissing {
+        /// The major version of the server.
+        server: u32,
+        /// What is installed instead.
+        found: String,
+    },
     /// `pg/` is something else than a cluster.
     #[error("{} is not a postgresql database ({why}): move it away, or restore it", pg.display())]
     NotACluster {

@@ -47,14 +47,19 @@ impl Places {
 
     /// How to reach the database `revaer` of a running server.
     pub(super) fn connect_options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket_dir)
-            .port(PORT)
-            .username(NAME)
-            .database(NAME)
-            .application_name(NAME)
-            .ssl_mode(PgSslMode::Disable)
+        connect_options(&self.socket_dir)
     }
+}
+
+/// How to reach the database `revaer` through the socket in a directory.
+pub(super) fn connect_options(socket_dir: &Path) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(PORT)
+        .username(NAME)
+        .database(NAME)
+        .application_name(NAME)
+        .ssl_mode(PgSslMode::Disable)
 }
 
 /// Beneath the data directory when the path fits, else in the runtime directory (which a server that runs as
