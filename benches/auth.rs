@@ -68,17 +68,13 @@ fn row(what: &str, outcome: &Outcome, cores: Option<f64>) -> Vec<String> {
     row
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+/// Every phase on one server; it has ended, and said its last words, when the rows are there.
+async fn measure() -> Result<Vec<Vec<String>>> {
     let limit = json!({ "burst": 2000, "per_seconds": 1 });
     let key = json!({ "op": "upsert", "key_id": "admin", "label": "bench", "rate_limit": limit });
-    let settings = json!({
-        "api_keys": [key],
-        // As it is run for keeps: a line per refused request is the server's own business.
-        "app_profile": { "telemetry": { "log_level": "info" } },
-    });
+    let settings = json!({ "api_keys": [key] });
     let mut server = Server::start_with(Options::default(), &settings).await?;
-    for number in 0..TORRENTS {
+    for number in 1..=TORRENTS {
         let magnet = format!("magnet:?xt=urn:btih:{number:040x}");
         server.api.post("/v1/torrents", &json!({ "magnet": magnet, "paused": true })).await?.expect(202)?;
     }
@@ -97,6 +93,13 @@ async fn main() -> Result<()> {
         rows.push(row(what, &outcome, Some(cores)));
         rows.extend(bad.map(|bad| row(bad_name, &bad, None)));
     }
+    server.app.sigterm().await?;
+    Ok(rows)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let rows = measure().await?;
     table::print(
         &format!(
             "GET /v1/torrents?limit=1, {RATE} per second of each kind over {CONNECTIONS} connections each, {} s",
@@ -105,6 +108,5 @@ async fn main() -> Result<()> {
         &["latency in ms, from when the request was due", "p50", "p99", "p99.9", "max", "CPU", "answers"],
         &rows,
     );
-    server.app.sigterm().await?;
     Ok(())
 }
