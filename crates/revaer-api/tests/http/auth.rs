@@ -1,6 +1,9 @@
 //! Who gets in, and what becomes of a key that is over its rate.
 
+use std::time::Duration;
+
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::support::{Fixture, pointers};
 
@@ -85,4 +88,71 @@ async fn a_key_over_its_rate_is_told_when_to_come_back() {
     let full = fixture.client().get("/health/full").await.expect(200);
     assert_eq!(full["metrics"]["rate_limit_throttled_total"], 1);
     assert_eq!(full["degraded"], json!(["api_rate_limit_guard"]));
+    assert_eq!(full["metrics"]["guardrail_violations_total"], 1);
+    // Every call counts; the guard rail is touched once until all is well again.
+    slow.get("/v1/torrents").await.problem(429, "rate-limited");
+    let text = fixture.client().get("/metrics").await.text;
+    for line in
+        ["api_rate_limit_throttled_total 2", r#"config_guardrail_violations_total{guard="api_rate_limit"} 1"#]
+    {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_to_a_limited_key_says_what_it_has_left() {
+    let (fixture, client) = Fixture::active().await;
+    let key = json!({"key_id": "slow", "label": "a", "rate_limit": {"burst": 8, "per_seconds": 3600}});
+    let issued = client.post("/v1/auth/keys", &key).await.expect(201);
+    let slow = fixture.client().with_key(issued["api_key"].as_str().unwrap());
+    let mut answers = vec![
+        slow.get("/v1/torrents").await,
+        slow.get("/v1/torrents?limit=0").await,
+        slow.get("/v1/torrents/01980000-0000-7000-8000-000000000001").await,
+        slow.delete("/v1/torrents").await,
+        slow.patch("/v1/config", &json!({"app_profile": {"http_port": 0}})).await,
+        slow.post("/v1/auth/keys", &json!({"key_id": "slow", "label": "b"})).await,
+        slow.send("POST", "/v1/torrents", &[], b"{}").await,
+        slow.events("", None).await.head,
+        slow.get("/v1/torrents").await,
+    ];
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 400, 404, 405, 422, 409, 415, 200, 429]);
+    answers.push(slow.get("/v1/torrents").await);
+    for (answer, left) in answers.iter().zip([7, 6, 5, 4, 3, 2, 1, 0, 0, 0]) {
+        assert_eq!(answer.headers["x-ratelimit-limit"], "8");
+        assert_eq!(answer.headers["x-ratelimit-remaining"], left.to_string());
+        let reset: u64 = answer.headers["x-ratelimit-reset"].parse().unwrap();
+        assert!((1..=3600).contains(&reset), "{reset}");
+        assert_eq!(answer.headers.contains_key("retry-after"), answer.status == 429);
+    }
+    // A key without a limit is told nothing, and neither is whoever has none.
+    client
+        .patch("/v1/config", &json!({"api_keys": [{"op": "upsert", "key_id": "slow", "rate_limit": null}]}))
+        .await;
+    for answer in [slow.get("/v1/torrents").await, fixture.client().get("/v1/torrents").await] {
+        assert!(!answer.headers.keys().any(|name| name.starts_with("x-ratelimit")), "{:?}", answer.headers);
+    }
+}
+
+#[tokio::test]
+async fn a_key_stops_being_taken_when_it_expires() {
+    let (fixture, client) = Fixture::active().await;
+    let expiry = OffsetDateTime::now_utc() + Duration::from_millis(1500);
+    let text = expiry.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let key = json!({"key_id": "guest", "label": "a", "rate_limit": null, "expires_at": text});
+    let issued = client.post("/v1/auth/keys", &key).await.expect(201);
+    let guest = fixture.client().with_key(issued["api_key"].as_str().unwrap());
+    guest.get("/v1/torrents").await.expect(200);
+    let refused = loop {
+        let began = OffsetDateTime::now_utc();
+        let answer = guest.get("/v1/torrents").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(began < expiry, "it was taken after its end");
+    };
+    assert!(OffsetDateTime::now_utc() >= expiry, "it was refused before its end");
+    let refused = refused.problem(401, "unauthorized");
+    assert!(refused.json["detail"].as_str().unwrap().contains("expired"), "{}", refused.text);
 }

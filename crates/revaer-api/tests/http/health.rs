@@ -23,6 +23,12 @@ async fn health_names_what_is_not_well() {
     assert_eq!(full["dependencies"]["sevenzip"]["found"], false);
     assert_eq!(full["build"]["sha"], "abc");
     assert_eq!(full["torrent"]["by_state"]["seeding"], 0);
+    assert_eq!(full["guardrails"], serde_json::json!([]));
+    assert_eq!(full["overrides"], serde_json::json!([]));
+    assert_eq!(
+        full["engine"],
+        serde_json::json!({"listen_port": 6881, "download_cap_bps": 1000, "upload_cap_bps": 0})
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Settings over HTTP.
 
+use revaer_config::Fault;
 use serde_json::json;
 
 use crate::support::{Fixture, pointers};
@@ -50,4 +51,20 @@ async fn the_last_key_stays() {
     let body = json!({"api_keys": [{"op": "delete", "key_id": key_id}]});
     client.patch("/v1/config", &body).await.problem(409, "conflict");
     client.get("/v1/config").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_setting_that_a_flag_overrides_is_stored_and_said_to_be() {
+    let flag = Fault::new("/app_profile/http_port", "--listen is in force: 127.0.0.1:7070");
+    let (_fixture, client) = Fixture::overridden(vec![flag]).await.set_up().await;
+    let notice =
+        json!([{"pointer": "/app_profile/http_port", "message": "--listen is in force: 127.0.0.1:7070"}]);
+    let changed = client.patch("/v1/config", &json!({"app_profile": {"http_port": 7171}})).await.expect(200);
+    assert_eq!(changed["app_profile"]["http_port"], 7171);
+    assert_eq!(changed["notices"], notice);
+    let other = client.patch("/v1/config", &json!({"engine_profile": {"dht": false}})).await.expect(200);
+    assert!(other.get("notices").is_none(), "{other}");
+    let full = client.get("/health/full").await.expect(200);
+    assert_eq!(full["overrides"], notice);
+    assert_eq!(full["degraded"], json!([]));
 }

@@ -87,6 +87,7 @@ async fn only_the_operator_on_this_host_may_set_up() {
     let client = fixture.client();
     let json = ("content-type", "application/json");
     let host = fixture.server.local_addr().to_string();
+    let mut refused = 0;
     for (headers, status) in [
         (vec![json], 200),
         (vec![json, ("origin", &*format!("http://{host}"))], 200),
@@ -105,8 +106,17 @@ async fn only_the_operator_on_this_host_may_set_up() {
         assert_eq!(answer.status, status, "{headers:?}: {}", answer.text);
         if status == 403 {
             answer.problem(403, "forbidden");
+            refused += 1;
         }
     }
+    // Each refusal is counted, and told by the guard for a minute after the last one.
+    let full = client.get("/health/full").await.expect(200);
+    assert_eq!(full["metrics"]["guardrail_violations_total"], refused);
+    assert_eq!(full["degraded"], json!(["loopback_guard"]));
+    let reason = full["components"]["loopback_guard"]["reason"].as_str().unwrap();
+    assert!(reason.contains("127.0.0.1") && reason.contains("content-type"), "{reason}");
+    let line = format!("config_guardrail_violations_total{{guard=\"loopback\"}} {refused}");
+    assert!(client.get("/metrics").await.text.contains(&line));
 }
 
 #[tokio::test]

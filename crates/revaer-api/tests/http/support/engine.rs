@@ -6,7 +6,7 @@ use std::{
 };
 
 use revaer_torrent_core::{
-    BoxFuture, Bytes, ContentFile, InfoHashV1, InfoHashes, Metainfo, TorrentId,
+    BoxFuture, Bytes, BytesPerSecond, ContentFile, InfoHashV1, InfoHashes, Metainfo, TorrentId,
     engine::{EngineCommand, EngineError, EngineStatus, InspectError, Observation, TorrentEngine},
 };
 use serde_json::{Value, json};
@@ -88,6 +88,13 @@ impl TorrentEngine for ScriptedEngine {
     }
 
     fn status(&self) -> EngineStatus {
-        EngineStatus { running: true, library_version: "2.0.8.0".to_owned(), ..EngineStatus::default() }
+        EngineStatus {
+            running: true,
+            library_version: "2.0.8.0".to_owned(),
+            listen_port: Some(6881),
+            download_limit: Some(BytesPerSecond(1000)),
+            upload_held: true,
+            ..EngineStatus::default()
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use revaer_api::{Ports, Server, ServerFacts, ServerHandle, router};
 use revaer_catalog::{Catalog, Intents};
-use revaer_config::{BootstrapOptions, ChangeContext, ConfigService};
+use revaer_config::{BootstrapOptions, ChangeContext, ConfigService, Fault};
 use revaer_events::EventLog;
 use revaer_telemetry::{Tasks, Telemetry};
 use serde_json::{Value, json};
@@ -40,6 +40,11 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A server that was never set up.
     pub(crate) async fn new() -> Self {
+        Self::overridden(Vec::new()).await
+    }
+
+    /// The same, of a process whose flags win over some settings.
+    pub(crate) async fn overridden(overrides: Vec<Fault>) -> Self {
         let database = Database::new().await;
         let pool = database.pool.clone();
         let data_dir = tempfile::tempdir().unwrap();
@@ -48,7 +53,7 @@ impl Fixture {
         let options = BootstrapOptions {
             data_dir: data_dir.path().to_owned(),
             key_file: data_dir.path().join("secret.key"),
-            overrides: Vec::new(),
+            overrides,
         };
         let config = ConfigService::bootstrap(pool.clone(), options, telemetry).await.unwrap();
         let (intents, requests) = Intents::new();
@@ -83,7 +88,12 @@ impl Fixture {
 
     /// A server that was set up with defaults, and a client with its first key.
     pub(crate) async fn active() -> (Self, Client) {
-        let fixture = Self::new().await;
+        Self::new().await.set_up().await
+    }
+
+    /// Sets a fresh server up with defaults.
+    pub(crate) async fn set_up(self) -> (Self, Client) {
+        let fixture = self;
         let context =
             ChangeContext { actor: "test".to_owned(), request_id: None, reason: None, if_match: None };
         let config = &fixture.ports.config;
