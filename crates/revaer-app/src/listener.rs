@@ -12,7 +12,7 @@ use std::{
 use axum::Router;
 use revaer_api::{Listener, Ports, Server, ServerHandle};
 use revaer_config::{AddressKeeper, ConfigService, ConfigSnapshot, Reserving};
-use revaer_telemetry::{OnFailure, Tasks};
+use revaer_telemetry::{Guard, Guardrails, OnFailure, Tasks};
 use tracing::{error, warn};
 
 use crate::{datadir::DataDir, settings};
@@ -34,6 +34,8 @@ struct Addresses {
     open: Option<SocketAddr>,
     /// Taken for settings that are about to be stored.
     reserved: Option<(SocketAddr, Listener)>,
+    /// Where setup mode does not listen although it is told to.
+    held_back: Option<SocketAddr>,
 }
 
 /// The listener of this process.
@@ -41,6 +43,7 @@ pub(crate) struct Listeners {
     router: Router,
     tasks: Tasks,
     flag: Option<SocketAddr>,
+    guardrails: Guardrails,
     addresses: Arc<Mutex<Addresses>>,
     open: tokio::sync::Mutex<Option<Open>>,
 }
@@ -84,17 +87,20 @@ impl Listeners {
         flag: Option<SocketAddr>,
         data_dir: &DataDir,
     ) -> anyhow::Result<Self> {
-        let (tasks, config) = (ports.tasks.clone(), ports.config.clone());
+        let (tasks, config, guardrails) =
+            (ports.tasks.clone(), ports.config.clone(), ports.guardrails.clone());
         let addresses = Arc::<Mutex<Addresses>>::default();
         config.set_address_keeper(Arc::new(Keeper { flag, addresses: Arc::clone(&addresses) }));
         let listeners = Self {
             router: revaer_api::router(ports),
             tasks,
             flag,
+            guardrails,
             addresses,
             open: tokio::sync::Mutex::default(),
         };
         let snapshot = config.snapshot();
+        listeners.note_held_back(&snapshot);
         let wanted = settings::listen_address(&snapshot, flag);
         let open = listeners.bind(wanted, &snapshot, data_dir).await?;
         *listeners.open.lock().await = Some(open);
@@ -114,6 +120,7 @@ impl Listeners {
                 },
                 () = tokio::time::sleep(AGAIN), if !moved => {}
             }
+            self.note_held_back(&snapshot);
             let wanted = settings::listen_address(&snapshot, self.flag);
             let outcome = self.move_to(wanted, &snapshot, data_dir).await?;
             moved = outcome.is_ok();
@@ -121,6 +128,19 @@ impl Listeners {
                 Ok(()) => settings.applied(snapshot.revision),
                 Err(reason) => settings.failed(snapshot.revision, &reason),
             }
+        }
+    }
+
+    /// Says so, once for each address, where setup mode does not listen where it is told to.
+    fn note_held_back(&self, snapshot: &ConfigSnapshot) {
+        let configured = settings::configured_address(snapshot, self.flag);
+        let wanted = settings::listen_address(snapshot, self.flag);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if configured != wanted && addresses.held_back.replace(configured) != Some(configured) {
+            let reason = format!(
+                "the server is not set up, so it listens on {wanted} and not on {configured}; complete setup on this host"
+            );
+            self.guardrails.violated(Guard::Loopback, &reason);
         }
     }
 

@@ -35,9 +35,14 @@ pub(crate) fn for_orchestrator(snapshot: &ConfigSnapshot) -> Settings {
     }
 }
 
-/// Where the server listens: the flag wins over the settings, and setup mode keeps to loopback.
+/// Where the server is told to listen: the flag wins over the settings.
+pub(crate) fn configured_address(snapshot: &ConfigSnapshot, flag: Option<SocketAddr>) -> SocketAddr {
+    flag.unwrap_or_else(|| SocketAddr::new(snapshot.app.bind_addr, snapshot.app.http_port))
+}
+
+/// Where the server listens: as it is told, but for setup mode, which keeps to loopback.
 pub(crate) fn listen_address(snapshot: &ConfigSnapshot, flag: Option<SocketAddr>) -> SocketAddr {
-    let configured = flag.unwrap_or_else(|| SocketAddr::new(snapshot.app.bind_addr, snapshot.app.http_port));
+    let configured = configured_address(snapshot, flag);
     if snapshot.app.mode == Mode::Active || configured.ip().is_loopback() {
         configured
     } else {
