@@ -9,7 +9,7 @@ use crate::http::{access::setup_required, problem::Reject};
 pub(crate) fn reject(error: &ConfigError) -> Reject {
     match error {
         ConfigError::Invalid { faults } => {
-            let detail = format!("{error}; correct what is named below and send the whole changeset again");
+            let detail = format!("{error}; correct what is named below and send it again");
             let refusal = Reject::new(ProblemKind::ConfigInvalid, detail);
             faults.iter().fold(refusal, |refusal, fault| refusal.param(&fault.pointer, &fault.message))
         }
