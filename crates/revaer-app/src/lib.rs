@@ -21,6 +21,7 @@ mod settings;
 pub mod shutdown;
 mod signals;
 pub mod volume;
+mod watchdog;
 
 pub use feeders::Logging;
 pub use serve::serve;

@@ -38,6 +38,7 @@ use crate::{
     shutdown::{Drain, Stage},
     signals::Signals,
     volume::Volumes,
+    watchdog::{self, Watched},
 };
 
 /// What cutting off the requests that have not finished may take.
@@ -296,6 +297,15 @@ impl Front {
             stop.clone(),
         );
         tasks.spawn("gauges", OnFailure::Log, gauges);
+        let watched = Watched {
+            intents: self.ledger.intents.clone(),
+            facts: facts.clone(),
+            engine: Arc::clone(engine),
+            catalog: self.catalog.clone(),
+            config: config.clone(),
+            telemetry: self.telemetry.clone(),
+        };
+        tasks.spawn("watchdog", OnFailure::Log, watchdog::watch(watched, stop.clone()));
         let (pool, config) = (pool.clone(), config.clone());
         tasks.spawn_restarting("event-retention", move || {
             feeders::retention(pool.clone(), config.clone(), stop.clone())

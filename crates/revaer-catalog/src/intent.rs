@@ -106,6 +106,12 @@ impl Intents {
         (Self { mailbox }, requests)
     }
 
+    /// How many intents wait, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let most = self.mailbox.max_capacity();
+        (most - self.mailbox.capacity(), most)
+    }
+
     /// Hands over an intent and waits until it is durable. If the caller goes away, the intent still counts.
     pub async fn submit(
         &self,

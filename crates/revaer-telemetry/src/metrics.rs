@@ -104,6 +104,7 @@ struct Inner {
     sse_dropped: Counter,
     fsops_steps: Family<StepLabels, Counter>,
     fsops_duration: Family<StepLabel, Histogram, fn() -> Histogram>,
+    event_queue_depth: Gauge<u64, AtomicU64>,
     active_torrents: Gauge<u64, AtomicU64>,
     queue_depth: Gauge<u64, AtomicU64>,
     torrents: Family<StateLabel, Gauge<u64, AtomicU64>>,
@@ -146,6 +147,7 @@ impl Metrics {
             sse_dropped: Counter::default(),
             fsops_steps: Family::default(),
             fsops_duration: Family::new_with_constructor(step_histogram),
+            event_queue_depth: Gauge::default(),
             active_torrents: Gauge::default(),
             queue_depth: Gauge::default(),
             torrents: Family::default(),
@@ -281,6 +283,11 @@ impl Metrics {
         self.inner.events_emitted.get_or_create(&TypeLabel { r#type: kind }).inc();
     }
 
+    /// Items that wait for the writer of the event log.
+    pub fn event_queue_depth(&self, waiting: usize) {
+        self.inner.event_queue_depth.set(u64::try_from(waiting).unwrap_or(u64::MAX));
+    }
+
     /// An event stream was opened (`1`) or closed (`-1`).
     pub fn sse_subscribers_changed(&self, by: i64) {
         self.inner.sse_subscribers.inc_by(by);
@@ -346,6 +353,11 @@ impl Inner {
             "health_degraded",
             "Times that the component became degraded",
             self.health_degraded_times.clone(),
+        );
+        registry.register(
+            "event_queue_depth",
+            "Items that wait for the writer of the event log",
+            self.event_queue_depth.clone(),
         );
         registry.register(
             "config_watch_latency_ms",
@@ -419,6 +431,7 @@ mod tests {
             "config_watch_latency_ms 0.0",
             "config_apply_latency_ms 1.5",
             "config_watch_failing 0",
+            "event_queue_depth 0",
             "config_update_failures_total 0",
             "config_watch_slow_total 0",
             "config_guardrail_violations_total{guard=\"loopback\"} 1",

@@ -256,6 +256,10 @@ pub struct EngineStatus {
     pub download_held: bool,
     /// The same for uploads.
     pub upload_held: bool,
+    /// Commands that wait for the session's owner.
+    pub commands_waiting: usize,
+    /// How many may wait before their senders do.
+    pub most_commands_waiting: usize,
     /// Payload received since the session started.
     pub payload_received: Bytes,
     /// Payload sent since the session started.

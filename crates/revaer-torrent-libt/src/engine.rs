@@ -188,7 +188,12 @@ impl TorrentEngine for LibtEngine {
     }
 
     fn status(&self) -> EngineStatus {
-        self.board.status()
+        let mut status = self.board.status();
+        if let Some(mailbox) = &self.mailbox {
+            status.most_commands_waiting = mailbox.max_capacity();
+            status.commands_waiting = mailbox.max_capacity() - mailbox.capacity();
+        }
+        status
     }
 }
 

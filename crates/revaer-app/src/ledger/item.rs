@@ -135,6 +135,12 @@ impl Facts {
         (Self { mailbox }, requests)
     }
 
+    /// How many facts wait, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let most = self.mailbox.max_capacity();
+        (most - self.mailbox.capacity(), most)
+    }
+
     /// Tells a fact and waits until it is durable.
     pub async fn tell(&self, fact: Fact) -> Result<FactReply, NotStored> {
         let (reply, answer) = oneshot::channel();
