@@ -72,9 +72,8 @@ pub(crate) async fn admit(app: &App, snapshot: &ConfigSnapshot, request: &mut Re
         )),
         (Access::Setup, Mode::Setup) => setup(app, request),
         (Access::Keyed, Mode::Setup) => Admission::refused(setup_required()),
-        // Nothing is behind an unknown path, so there is nothing to protect.
         (Access::Keyed, Mode::Active) if request.extensions().get::<MatchedPath>().is_none() => {
-            Admission::default()
+            nowhere(app, snapshot, request).await
         }
         (Access::Keyed | Access::Observability, Mode::Active) => keyed(app, snapshot, request).await,
     }
@@ -100,6 +99,12 @@ fn setup(app: &App, request: &Request) -> Admission {
         ProblemKind::Forbidden,
         format!("{refusal}; setup is done on the server's own host, for example with `revaer setup start`"),
     ))
+}
+
+/// Nothing is behind an unknown path, so there is nothing to protect; but a limited key is limited there too.
+async fn nowhere(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
+    let admission = keyed(app, snapshot, request).await;
+    if admission.allowance.is_some() { admission } else { Admission::default() }
 }
 
 async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {

@@ -17,8 +17,8 @@ use crate::{
     server::Peer,
 };
 
-/// Judges the host that a request is made to. Everything goes where nothing is listed; from this host itself the
-/// loopback names go too, so that its health checks work and an unlucky list can be mended.
+/// Judges the host that a request is made to. Everything goes where nothing is listed; from this host itself its own
+/// addresses go too, so that its health checks work and an unlucky list can be mended.
 pub(crate) fn judge(allowed: &[String], request: &Request) -> Result<(), Reject> {
     if allowed.is_empty() {
         return Ok(());
@@ -40,8 +40,15 @@ pub(crate) fn judge(allowed: &[String], request: &Request) -> Result<(), Reject>
 }
 
 fn is_allowed(allowed: &[String], name: &Authority, peer: Option<SocketAddr>) -> bool {
-    allowed.iter().any(|one| is_same(one, name.host()))
-        || (is_loopback_name(name) && peer.is_some_and(is_loopback_peer))
+    allowed.iter().any(|one| is_same(one, name.host())) || peer.is_some_and(|peer| is_own(name, peer))
+}
+
+/// Whether the caller is on this host and names it by address: a loopback one, the one that stands for all (which the
+/// file `url` has where the server listens on all), or the very one that it calls from.
+fn is_own(name: &Authority, peer: SocketAddr) -> bool {
+    let address = address(name.host()).map(|address| address.to_canonical());
+    let is_local = is_loopback_name(name) || address.is_some_and(|address| address.is_unspecified());
+    (is_local && is_loopback_peer(peer)) || address == Some(peer.ip().to_canonical())
 }
 
 /// Names in any case and with or without the root's dot; addresses by value, whatever they are written like.
@@ -127,5 +134,17 @@ mod tests {
             check(&allowed, AFAR, "/", Some(host), false);
         }
         check(&allowed, HERE, "/", Some("evil.example"), false);
+    }
+
+    #[test]
+    fn health_checks_by_the_address_that_the_server_listens_on_go() {
+        let allowed = ["revaer.example"];
+        for host in ["0.0.0.0:7070", "[::]:7070"] {
+            check(&allowed, HERE, "/", Some(host), true);
+            check(&allowed, AFAR, "/", Some(host), false);
+        }
+        check(&allowed, AFAR, "/", Some("192.0.2.1:7070"), true);
+        check(&allowed, "[::ffff:192.0.2.1]:4000", "/", Some("192.0.2.1:7070"), true);
+        check(&allowed, AFAR, "/", Some("192.0.2.2:7070"), false);
     }
 }
