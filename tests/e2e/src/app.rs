@@ -34,6 +34,8 @@ pub struct Options {
     pub detached: bool,
     /// Listens where the settings say, and not at `listen`.
     pub as_configured: bool,
+    /// Logs in the form that the settings say, and not as JSON.
+    pub logs_as_configured: bool,
 }
 
 /// A server and its data directory.
@@ -126,9 +128,11 @@ impl App {
         let mut spec =
             Spec::new(&format!("revaer-app-{}", self.starts), binaries::find("revaer-app")?, &self.logs)
                 .args(["--data-dir".to_owned(), self.data_dir.display().to_string()])
-                .args(["--log-format", "json"])
                 .env_remove("REVAER_TEST_DATABASE_URL")
                 .env_remove("RUST_LOG");
+        if !self.options.logs_as_configured {
+            spec = spec.args(["--log-format", "json"]);
+        }
         if !self.options.as_configured {
             spec = spec.args(["--listen", self.options.listen.as_deref().unwrap_or("127.0.0.1:0")]);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use revaer_e2e::app::Options;
 use revaer_e2e::metainfo::{Maker, Version};
 use revaer_e2e::payload::{MIB, Payload};
 use revaer_e2e::stage::{Seed, Server};
@@ -29,6 +30,26 @@ async fn the_log_level_follows_the_settings() -> Result<()> {
         Ok((server.app.log()?.len() == before).then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn the_log_format_follows_the_settings() -> Result<()> {
+    let options = Options { logs_as_configured: true, ..Options::default() };
+    let server = Server::start_with(options, &json!({})).await?;
+    let last_line =
+        || -> Result<String> { Ok(server.app.log()?.lines().last().unwrap_or_default().to_owned()) };
+    for (format, is_json) in [("pretty", false), ("json", true), ("pretty", false)] {
+        let change = json!({ "app_profile": { "telemetry": { "log_format": format } } });
+        server.api.patch("/admin/settings", &change).await?.expect(200)?;
+        wait::until(format!("a line in the form {format}"), LIMIT, || async {
+            // Each change is logged, so there is always a next line.
+            let name = json!({ "app_profile": { "instance_name": format!("logs {format}") } });
+            server.api.patch("/admin/settings", &name).await?.expect(200)?;
+            Ok((last_line()?.starts_with('{') == is_json).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
