@@ -175,12 +175,14 @@ fn rows(who: &str, times: Times) -> Vec<Vec<String>> {
 async fn measure() -> Result<Vec<Vec<String>>> {
     let payload = Payload::single("busy.bin", SIZE);
     let seed = Seed::start(&payload, &Maker::new(Version::V1).piece_length(4 * MIB)).await?;
+    seed.peer.tcp_only().await?;
     let mut server = Server::start_with(Options::default(), &unhurried_key()).await?;
     let mut table = rows("Revaer", revaer(&server, None).await?);
     table.extend(rows("Revaer", revaer(&server, Some(&seed)).await?));
     server.app.sigterm().await?;
 
     let peer = Peer::start().await?;
+    peer.tcp_only().await?;
     table.extend(rows("qBittorrent", qbittorrent(&peer, None).await?));
     table.extend(rows("qBittorrent", qbittorrent(&peer, Some(&seed)).await?));
     Ok(table)

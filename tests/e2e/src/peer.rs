@@ -107,6 +107,12 @@ impl Peer {
         self.post("transfer/setUploadLimit", &[("limit", bytes_per_second.to_string())]).await
     }
 
+    /// Keeps it to TCP: over loopback uTP is many times slower.
+    pub async fn tcp_only(&self) -> Result<()> {
+        let preferences = json!({ "bittorrent_protocol": 1 });
+        self.post("app/setPreferences", &[("json", preferences.to_string())]).await
+    }
+
     /// Caps its download.
     pub async fn limit_download(&self, bytes_per_second: u64) -> Result<()> {
         let preferences = json!({ "dl_limit": bytes_per_second });
