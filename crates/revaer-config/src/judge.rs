@@ -65,6 +65,13 @@ pub(crate) fn faults(current: &ConfigSnapshot, changeset: &Changeset, purpose: P
     faults
 }
 
+/// Adds what was judged to what is wrong with the shape. A member of the wrong shape counts as absent when it is
+/// judged: that it is missing would be a second fault for the same mistake.
+pub(crate) fn add(faults: &mut Vec<Fault>, mut judged: Vec<Fault>) {
+    judged.retain(|fault| faults.iter().all(|one| one.pointer != fault.pointer));
+    faults.append(&mut judged);
+}
+
 fn immutable_faults(current: &ConfigSnapshot, differing: &[&Change], changeset: &Changeset) -> Vec<Fault> {
     let entries = &current.app.immutable_keys;
     let mut faults = Vec::new();

@@ -57,7 +57,7 @@ impl ConfigService {
         if known.app.mode == Mode::Setup {
             return Err(ConfigError::SetupRequired);
         }
-        faults.extend(judge::faults(&known, &changeset, Purpose::Change));
+        judge::add(&mut faults, judge::faults(&known, &changeset, Purpose::Change));
         let report = self.check_environment(Wanted::of_changes(&known, &changeset.changes)).await;
         faults.extend(report.faults.iter().cloned());
         let mut reservation = None;

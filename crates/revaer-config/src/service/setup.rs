@@ -57,7 +57,7 @@ impl ConfigService {
         };
         let (mut changeset, mut faults) = changeset::read(&body, Purpose::Setup);
         let known = self.snapshot();
-        faults.extend(judge::faults(&known, &changeset, Purpose::Setup));
+        judge::add(&mut faults, judge::faults(&known, &changeset, Purpose::Setup));
         let report = self.check_environment(Wanted::of_everything(&known, &changeset.changes)).await;
         faults.extend(report.faults.iter().cloned());
         let mut reservation = None;
@@ -149,7 +149,6 @@ impl ConfigService {
             return Err(ConfigError::Token(TokenFault::Consumed));
         }
         commit::write(&mut transaction, &current, changeset, prepared, secret_key).await?;
-        settings::activate(&mut transaction).await?;
         let probe: [u8; 16] = random()?;
         let sealed = secret_key.seal(PROBE, &probe)?;
         secrets::secret_set(&mut transaction, PROBE, secret_key.id(), &sealed).await?;
@@ -157,6 +156,7 @@ impl ConfigService {
         if stored.and_then(|sealed| secret_key.open(PROBE, &sealed)).as_deref() != Some(&probe) {
             return Err(ConfigError::Crypto { operation: "opening the probe secret" });
         }
+        settings::activate(&mut transaction).await?;
         let changed = self.read(&mut transaction, secret_key).await?;
         if secret_key.id() != self.secret_key().id() {
             self.replace_key_file(secret_key).await?;

@@ -86,6 +86,16 @@ async fn every_fault_is_listed_and_nothing_changes() {
 }
 
 #[tokio::test]
+async fn a_secret_of_the_wrong_shape_is_one_fault() {
+    let (fixture, _) = Fixture::active().await;
+    let new = |secret: &str| json!({"api_keys": [{"op": "upsert", "key_id": "new", "secret": secret}]});
+    let faults = faults_of(fixture.apply(new("short")).await);
+    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!(fault.pointer, "/api_keys/0/secret");
+    assert!(fault.message.contains("32 to 256"), "{}", fault.message);
+}
+
+#[tokio::test]
 async fn a_changeset_that_changes_nothing_makes_no_revision() {
     let (fixture, api_key) = Fixture::active().await;
     let secret = api_key.split_once(':').unwrap().1;
@@ -166,12 +176,26 @@ async fn the_last_usable_key_stays() {
 }
 
 #[tokio::test]
+async fn the_effective_allow_list_is_allow_paths_and_the_three_roots() {
+    let (fixture, _) = Fixture::active().await;
+    let roots = [fixture.path("downloads"), fixture.path("library"), fixture.path("resume")];
+    assert_eq!(fixture.service.snapshot().allow_list(), roots);
+    let data = fixture.data_dir.path().to_owned();
+    let paths = json!([data, fixture.path("downloads"), "/srv"]);
+    let allowed = fixture.apply(json!({"fs_policy": {"allow_paths": paths}})).await.unwrap();
+    let [downloads, library, resume] = roots;
+    let expected = [data.clone(), downloads, "/srv".into(), library, resume];
+    assert_eq!(allowed.allow_list(), expected, "each once");
+    assert!(allowed.allows(&data.join("downloads/a")) && allowed.allows(std::path::Path::new("/srv/a")));
+    assert!(!allowed.allows(std::path::Path::new("/etc")));
+    assert!(!allowed.allows(&data.join("resume/a")), "content does not go among the server's own files");
+}
+
+#[tokio::test]
 async fn roots_stay_within_allow_paths() {
     let (fixture, _) = Fixture::active().await;
     let data = fixture.data_dir.path().to_str().unwrap().to_owned();
-    let allowed = fixture.apply(json!({"fs_policy": {"allow_paths": [data]}})).await.unwrap();
-    assert_eq!(allowed.allow_list().len(), 4);
-    assert!(allowed.allows(&fixture.path("downloads/a")) && !allowed.allows(std::path::Path::new("/etc")));
+    fixture.apply(json!({"fs_policy": {"allow_paths": [data]}})).await.unwrap();
     let outside = tempfile::tempdir().unwrap();
     let body = json!({"fs_policy": {"library_root": outside.path()}});
     let faults = faults_of(fixture.apply(body).await);

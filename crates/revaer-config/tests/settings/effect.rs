@@ -35,6 +35,42 @@ async fn the_latency_is_that_of_the_last_subscriber() {
 }
 
 #[tokio::test]
+async fn subscribers_read_whole_snapshots_and_not_deltas() {
+    let (fixture, _) = Fixture::active().await;
+    let tasks = fixture.watched();
+    let mut subscriber = fixture.service.subscribe("reader");
+    // Two sections change together, by turns from here and by plain SQL, faster than anybody reads.
+    let (last, pool, service) = (60_u32, fixture.pool.clone(), fixture.service.clone());
+    let mut writer = tokio::task::JoinSet::new();
+    writer.spawn(async move {
+        for number in 1..=last {
+            if number % 2 == 0 {
+                let body = json!({"engine_profile": {"max_active": number},
+                    "fs_policy": {"job_age_limit_seconds": number}});
+                service.apply(body, context()).await.unwrap();
+            } else {
+                let statements = format!(
+                    "BEGIN; UPDATE settings_fs_policy SET job_age_limit_seconds = {number};
+                    UPDATE settings_engine_profile SET max_active = {number}; COMMIT;"
+                );
+                sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&pool).await.unwrap();
+            }
+        }
+    });
+    let mut seen = subscriber.changed().await.unwrap();
+    while seen.engine.max_active != Some(last) {
+        let next = subscriber.changed().await.unwrap();
+        assert!(next.revision > seen.revision);
+        assert_eq!(next.engine.max_active.map(u64::from), Some(next.fs.job_age_limit_seconds));
+        // Everything else is there too.
+        assert_eq!((&next.app, next.api_keys.len()), (&seen.app, 1));
+        seen = next;
+    }
+    writer.join_all().await;
+    drop(tasks);
+}
+
+#[tokio::test]
 async fn a_transaction_that_stays_open_does_not_look_late() {
     let (fixture, _) = Fixture::active().await;
     let mut transaction = fixture.pool.begin().await.unwrap();

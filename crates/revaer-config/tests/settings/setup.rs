@@ -168,7 +168,7 @@ async fn the_key_that_the_client_brought_works() {
 }
 
 #[tokio::test]
-async fn a_passphrase_replaces_the_secret_key_and_gives_it_back() {
+async fn the_secret_key_is_argon2id_of_the_passphrase_and_so_comes_back() {
     let fixture = Fixture::new().await;
     let file = fixture.path("secret.key");
     let random = fs::read(&file).unwrap();
@@ -180,6 +180,14 @@ async fn a_passphrase_replaces_the_secret_key_and_gives_it_back() {
     let completed = fixture.service.setup_complete(&token, body, context()).await.unwrap();
     let derived = fs::read(&file).unwrap();
     assert_ne!(random, derived);
+    // RFC 9106, with the instance's id as salt: passphrase and database give the file back without the server.
+    let mut key = [0; 32];
+    let params = argon2::Params::new(19 * 1024, 2, 1, None).unwrap();
+    argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+        .hash_password_into(b"correct horse", completed.snapshot.app.id.as_bytes(), &mut key)
+        .unwrap();
+    let line = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, key);
+    assert_eq!(derived, format!("{line}\n").into_bytes());
     assert_eq!(completed.snapshot.secrets, ["tracker.login"]);
     let (key_id, secret) = completed.api_key.split_once(':').unwrap();
     fixture.reopened().await.snapshot().authenticate(key_id, secret).unwrap();
