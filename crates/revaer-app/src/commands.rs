@@ -6,6 +6,7 @@
 mod archive;
 mod backup;
 mod host;
+mod keys;
 mod manifest;
 mod migrate;
 mod pipe;
@@ -92,6 +93,10 @@ async fn dispatch(desk: &Desk, command: Command) -> anyhow::Result<u8> {
         }
         Command::Migrate { check: _ } => migrate::check(desk).await,
         Command::Backup { to } => backup::backup(desk, to).await.map(|()| 0),
+        Command::IssueKey { key_id, label, expires_at, replace } => {
+            keys::issue(desk, keys::Wanted { key_id, label, expires_at, replace }).await.map(|()| 0)
+        }
+        Command::RotateSecretKey => keys::rotate_secret_key(desk).await.map(|()| 0),
         Command::Restore { from, replace } => restore::restore(desk, from, replace).await.map(|()| 0),
     }
 }

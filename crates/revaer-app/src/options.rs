@@ -3,6 +3,8 @@
 use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use revaer_config::KeyId;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A torrent server that takes a magnet link or a .torrent to a correct entry in the library.
 #[derive(Debug, Parser)]
@@ -60,6 +62,31 @@ pub enum Command {
         #[arg(long)]
         replace: bool,
     },
+    /// Issue an API key and print its id and secret once, with a colon between; a running server takes it at once
+    IssueKey {
+        /// Its name [default: a new one]
+        #[arg(long, value_name = "ID", value_parser = key_id)]
+        key_id: Option<KeyId>,
+        /// What it is for [default: its name]
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// When it stops being taken, as in 2030-01-31T00:00:00Z [default: never]
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        expires_at: Option<OffsetDateTime>,
+        /// Give a key that there is a new secret, and enable it
+        #[arg(long, requires = "key_id")]
+        replace: bool,
+    },
+    /// Seal every secret under a new key, while the server is stopped
+    RotateSecretKey,
+}
+
+fn key_id(text: &str) -> Result<KeyId, String> {
+    KeyId::new(text).ok_or_else(|| "must be 1 to 64 letters, digits, _ or -".to_owned())
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time as in 2030-01-31T00:00:00Z".to_owned())
 }
 
 /// What the server takes from its environment. Everything else is configuration in the database.
@@ -164,6 +191,15 @@ mod tests {
         let options = Options::try_parse_from(["revaer-app", "healthcheck", "--data-dir", "/d"]).unwrap();
         assert_eq!(options.data_dir, Some(PathBuf::from("/d")));
         assert!(Options::try_parse_from(["revaer-app", "--listen", "7070"]).is_err());
+        for wrong in [
+            &["--key-id", "no spaces"][..],
+            &["--expires-at", "tomorrow"],
+            // A new name is never there already.
+            &["--replace"],
+        ] {
+            let words = ["revaer-app", "issue-key"].iter().chain(wrong);
+            assert!(Options::try_parse_from(words).is_err(), "{wrong:?}");
+        }
         // Migrations are applied by a start alone.
         assert!(Options::try_parse_from(["revaer-app", "migrate"]).is_err());
         let options = Options::try_parse_from(["revaer-app", "migrate", "--check"]).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use sqlx::{Connection, migrate::Migration};
+use sqlx::{Connection, PgConnection, migrate::Migration};
 
 use super::{
     Desk,
@@ -47,6 +47,18 @@ pub(super) async fn check(desk: &Desk) -> anyhow::Result<u8> {
             Ok(PENDING)
         }
         Verdict::Unfit(why) => Err(anyhow::anyhow!(why)),
+    }
+}
+
+/// Refuses a database that this program would have to change before it can use it.
+pub(super) async fn expect_same(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let applied = sql::migrations(connection).await.context("the schema's version cannot be read")?;
+    match compare(MIGRATOR.iter(), &applied) {
+        Verdict::Same(_) => Ok(()),
+        Verdict::Pending(_) => {
+            anyhow::bail!("the database is of an older revaer-app: start the server of this one first")
+        }
+        Verdict::Unfit(why) => anyhow::bail!(why),
     }
 }
 

@@ -181,7 +181,8 @@ fn check_version(manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of this attempt alone: two within a second are easily made.
 fn stamp() -> anyhow::Result<String> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let format = format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z");
     Ok(OffsetDateTime::now_utc().format(format)?)
 }

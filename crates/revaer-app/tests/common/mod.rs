@@ -9,6 +9,7 @@
 )]
 
 pub mod database;
+pub mod program;
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
