@@ -40,8 +40,21 @@ impl Mac {
 
     /// Compares in constant time.
     pub(crate) fn matches(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        COMPARISONS.set(COMPARISONS.get() + 1);
         self.0.ct_eq(&other.0).into()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has compared two marks.
+#[cfg(test)]
+pub(crate) fn comparisons() -> usize {
+    COMPARISONS.get()
 }
 
 /// The key and what is derived from it.

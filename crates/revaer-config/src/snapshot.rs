@@ -123,6 +123,34 @@ pub(crate) struct Proof {
     pub(crate) mac: Option<Mac>,
 }
 
+/// What a secret's mark turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Present,
+    Previous {
+        until: OffsetDateTime,
+    },
+    /// A secret of the key has no mark: its hash has to decide.
+    Unmarked,
+    Neither,
+}
+
+/// Compares a mark with those of a key. Right, old, wrong and unknown take two comparisons each: where there is
+/// nothing to compare with there is a dummy, which is random, so that no secret has its mark.
+fn compare(given: &Mac, credential: Option<&Credential>, dummy: &Mac, now: OffsetDateTime) -> Compared {
+    let previous = credential.and_then(|one| one.previous_at(now));
+    let is_present = given.matches(credential.and_then(|one| one.secret.mac.as_ref()).unwrap_or(dummy));
+    let is_previous = given.matches(previous.and_then(|(proof, _)| proof.mac.as_ref()).unwrap_or(dummy));
+    let unmarked = credential.is_some_and(|one| one.secret.mac.is_none())
+        || previous.is_some_and(|(proof, _)| proof.mac.is_none());
+    match (is_present, is_previous, previous) {
+        (true, ..) => Compared::Present,
+        (false, true, Some((_, until))) => Compared::Previous { until },
+        _ if unmarked => Compared::Unmarked,
+        _ => Compared::Neither,
+    }
+}
+
 /// The private half of the snapshot.
 #[derive(Clone)]
 pub(crate) struct Credentials {
@@ -182,18 +210,11 @@ impl ConfigSnapshot {
     ) -> Result<ApiKeyInfo, AuthError> {
         let given = self.credentials.secret_key.mac(key_id, secret);
         let credential = self.credentials.by_key.get(key_id);
-        let previous = credential.and_then(|one| one.previous_at(now));
-        // Right, old, wrong and unknown: two comparisons each. The dummy is random, so that no secret has its mark.
-        let dummy = self.credentials.secret_key.dummy();
-        let is_present = given.matches(credential.and_then(|one| one.secret.mac.as_ref()).unwrap_or(dummy));
-        let is_previous = given.matches(previous.and_then(|(proof, _)| proof.mac.as_ref()).unwrap_or(dummy));
-        let unmarked = credential.is_some_and(|one| one.secret.mac.is_none())
-            || previous.is_some_and(|(proof, _)| proof.mac.is_none());
-        match (is_present, is_previous, previous) {
-            (true, ..) => self.admit(key_id, now),
-            (false, true, Some((_, until))) => self.admit_until(key_id, now, until),
-            _ if unmarked => Err(AuthError::Unverified),
-            _ => Err(AuthError::Rejected),
+        match compare(&given, credential, self.credentials.secret_key.dummy(), now) {
+            Compared::Present => self.admit(key_id, now),
+            Compared::Previous { until } => self.admit_until(key_id, now, until),
+            Compared::Unmarked => Err(AuthError::Unverified),
+            Compared::Neither => Err(AuthError::Rejected),
         }
     }
 
@@ -261,5 +282,34 @@ impl ConfigSnapshot {
             "api_keys": self.api_keys,
             "secrets": self.secrets,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::comparisons;
+
+    #[test]
+    fn right_old_wrong_and_unknown_take_the_same_comparisons() {
+        let key = SecretKey::generate().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let until = now + time::Duration::minutes(5);
+        let proof = |secret| Proof { hash: String::new(), mac: Some(key.mac("k", secret)) };
+        let rotated = Credential { secret: proof("new"), previous: Some((proof("old"), until)) };
+        let plain = Credential { secret: proof("new"), previous: None };
+        for (secret, credential, expected) in [
+            ("new", Some(&rotated), Compared::Present),
+            ("old", Some(&rotated), Compared::Previous { until }),
+            ("wrong", Some(&rotated), Compared::Neither),
+            ("new", Some(&plain), Compared::Present),
+            ("old", Some(&plain), Compared::Neither),
+            ("new", None, Compared::Neither),
+        ] {
+            let before = comparisons();
+            let compared = compare(&key.mac("k", secret), credential, key.dummy(), now);
+            assert_eq!((compared, comparisons() - before), (expected, 2), "{secret}");
+        }
+        assert_eq!(compare(&key.mac("k", "old"), Some(&rotated), key.dummy(), until), Compared::Neither);
     }
 }

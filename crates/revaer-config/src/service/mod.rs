@@ -106,7 +106,7 @@ struct Shared {
 
 /// Bounds what argon2id may take: one at a time, eight waiting.
 struct Hashing {
-    running: Semaphore,
+    running: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
@@ -114,7 +114,7 @@ impl Hashing {
     const MOST_WAITING: usize = 8;
 
     fn new() -> Self {
-        Self { running: Semaphore::new(1), waiting: Semaphore::new(Self::MOST_WAITING) }
+        Self { running: Arc::new(Semaphore::new(1)), waiting: Semaphore::new(Self::MOST_WAITING) }
     }
 }
 
@@ -196,8 +196,14 @@ impl ConfigService {
     ) -> Result<T, ConfigError> {
         const OPERATION: &str = "hashing a secret";
         // Never closed.
-        let permit = self.shared.hashing.running.acquire().await;
-        let _permit = permit.map_err(|_| ConfigError::Crypto { operation: OPERATION })?;
+        let permit = Arc::clone(&self.shared.hashing.running).acquire_owned().await;
+        let permit = permit.map_err(|_| ConfigError::Crypto { operation: OPERATION })?;
+        // Held by the work itself, which goes on when nobody waits for it any more.
+        let work = move || {
+            let outcome = work();
+            drop(permit);
+            outcome
+        };
         run_blocking(work).await.unwrap_or(Err(ConfigError::Crypto { operation: OPERATION }))
     }
 }
