@@ -3,6 +3,7 @@
 mod changeset;
 mod checks;
 mod environment;
+mod page;
 mod secrets;
 mod setup;
 mod snapshot;
