@@ -2,7 +2,7 @@
 
 use std::{
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, RwLock},
+    sync::{Arc, Mutex, OnceLock, RwLock, atomic::AtomicBool},
 };
 
 use revaer_telemetry::{Component as HealthComponent, Health, Telemetry};
@@ -68,6 +68,7 @@ impl ConfigService {
             hashing: Hashing::new(),
             rejection_noted: Mutex::new(None),
             wake: Notify::new(),
+            deaf: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

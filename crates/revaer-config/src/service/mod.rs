@@ -19,7 +19,7 @@ mod watcher;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -102,6 +102,8 @@ struct Shared {
     rejection_noted: Mutex<Option<Instant>>,
     /// Asks the watcher to read now.
     wake: Notify,
+    /// No notification arrives: only polling finds a change.
+    deaf: AtomicBool,
 }
 
 /// Bounds what argon2id may take: one at a time, eight waiting.

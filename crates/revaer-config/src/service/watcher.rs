@@ -3,7 +3,7 @@
 //! The listener never says what changed; the reader compares revisions. So a lost notification, a silent
 //! reconnect and a plain poll are one case.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use revaer_telemetry::{Backoff, Component, OnFailure, Tasks};
 use sqlx::postgres::{PgListener, PgPoolOptions};
@@ -17,8 +17,12 @@ use super::{
 use crate::{error::ConfigError, sql::settings};
 
 const CHANNEL: &str = "revaer_settings_changed";
+/// What the listener sends itself.
+const PROBE: &str = "revaer_settings_probe";
 /// What a lost notification costs at most.
 const POLL: Duration = Duration::from_secs(5);
+/// What a change costs at most where no notification ever arrives.
+const POLL_DEAF: Duration = Duration::from_secs(1);
 /// How often it is looked who has not put a revision in force.
 const LOOK: Duration = Duration::from_millis(500);
 /// A read that takes longer is a failure: the pool waits much longer for a server that is gone.
@@ -63,12 +67,37 @@ impl ConfigService {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        listener.listen_all([CHANNEL, PROBE]).await?;
         backoff.reset();
         // What happened while nobody listened.
         self.shared.wake.notify_one();
+        self.probe(&mut listener).await?;
         while listener.try_recv().await?.is_some() {
             self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Finds out whether notifications arrive: behind a transaction pooler they do not.
+    async fn probe(&self, listener: &mut PgListener) -> sqlx::Result<()> {
+        settings::notify(&self.shared.pool, PROBE, "").await?;
+        let heard = tokio::time::timeout(PATIENCE, listener.try_recv()).await;
+        let deaf = match heard {
+            Ok(Ok(Some(_))) => {
+                // It may have been a change that came first.
+                self.shared.wake.notify_one();
+                false
+            }
+            Ok(Ok(None)) => return Err(sqlx::Error::WorkerCrashed),
+            Ok(Err(error)) => return Err(error),
+            Err(_elapsed) => true,
+        };
+        if deaf && !self.shared.deaf.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "notifications of the database do not arrive, as behind a transaction pooler; settings are polled every second: connect to PostgreSQL directly"
+            );
+        } else if !deaf {
+            self.shared.deaf.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -101,9 +130,13 @@ impl ConfigService {
             tokio::select! {
                 () = token.cancelled() => return,
                 () = self.shared.wake.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(self.poll()) => {}
             }
         }
+    }
+
+    fn poll(&self) -> Duration {
+        if self.shared.deaf.load(Ordering::Relaxed) { POLL_DEAF } else { POLL }
     }
 
     async fn watch_laggards(self, token: CancellationToken) {

@@ -61,6 +61,12 @@ pub(crate) struct Writer<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
+/// Sends a notification; it arrives after the statement.
+pub(crate) async fn notify(executor: impl PgExecutor<'_>, channel: &str, payload: &str) -> sqlx::Result<()> {
+    sqlx::query!(r#"SELECT pg_notify($1, $2) AS "sent: ()""#, channel, payload).fetch_one(executor).await?;
+    Ok(())
+}
+
 /// Names the writer for the history, and bounds the wait for others.
 pub(crate) async fn name_writer(connection: &mut PgConnection, writer: Writer<'_>) -> sqlx::Result<()> {
     sqlx::query!(
