@@ -158,14 +158,16 @@ async fn the_effective_allow_list_is_allow_paths_and_download_root_and_library_r
         let body = json!({ "magnet": magnet, "download_dir": folder });
         server.api.post("/v1/torrents", &body).await
     };
-    // The list is never empty: without allow_paths it is the roots.
-    let refused = add(&allowed).await?;
-    assert_eq!(
-        refused.expect_problem(422, "validation-failed")?["invalid_params"][0]["pointer"],
-        "/download_dir"
-    );
+    // Without allow_paths it is the roots, two of which take content; the third holds the server's own.
+    for taken in [server.app.downloads().join("b"), server.app.library().join("c")] {
+        add(&taken).await?.expect(202).with_context(|| taken.display().to_string())?;
+    }
+    for refused in [&allowed.join("a"), &outside, &server.app.resume_dir().join("d"), server.app.data_dir()] {
+        let problem = add(refused).await?.expect_problem(422, "validation-failed")?;
+        assert_eq!(problem["invalid_params"][0]["pointer"], "/download_dir", "{}", refused.display());
+    }
     change(&server, json!({ "fs_policy": { "allow_paths": [allowed, server.app.data_dir()] } })).await?;
-    for taken in [&allowed.join("a"), &server.app.downloads().join("b"), &server.app.library().join("c")] {
+    for taken in [&allowed.join("a"), server.app.data_dir(), &server.app.downloads().join("e")] {
         add(taken).await?.expect(202).with_context(|| taken.display().to_string())?;
     }
     assert_eq!(add(&outside).await?.status, 422);
