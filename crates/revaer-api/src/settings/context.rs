@@ -20,6 +20,7 @@ pub(crate) fn by(actor: &str, identity: &Identity, headers: &HeaderMap) -> Resul
         actor: actor.to_owned(),
         request_id: Some(identity.text()),
         reason: reason(headers)?,
+        peer: None,
         if_match: None,
     })
 }

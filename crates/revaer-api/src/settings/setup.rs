@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use revaer_api_models::{SETUP_TOKEN_HEADER, SetupStarted};
-use revaer_config::{ConfigError, ConfigService, TokenFault};
+use revaer_config::{ChangeContext, ConfigError, ConfigService, TokenFault};
 use serde_json::Value;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         sole,
     },
     ports::App,
+    server::Peer,
     settings::{context, error},
 };
 
@@ -72,9 +73,15 @@ pub(crate) async fn complete(
     request: Request,
 ) -> Result<Response, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
-    let token = token(sole::header(request.headers(), SETUP_TOKEN_HEADER)?)
-        .map_err(|fault| error::reject(&ConfigError::Token(fault)))?;
-    let context = context::by("setup", &identity, request.headers())?;
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
+    let context = ChangeContext { peer, ..context::by("setup", &identity, request.headers())? };
+    let token = match token(sole::header(request.headers(), SETUP_TOKEN_HEADER)?) {
+        Ok(token) => token,
+        Err(fault) => {
+            app.config.setup_refused(fault, &context).await;
+            return Err(error::reject(&ConfigError::Token(fault)));
+        }
+    };
     let document = body::json(request, body::JSON_LIMIT).await?;
     let config = app.config.clone();
     let work = async move { config.setup_complete(&token, document, context).await };

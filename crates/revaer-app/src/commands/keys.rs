@@ -103,7 +103,13 @@ async fn settings(desk: &Desk, host: &Host) -> anyhow::Result<(PgPool, ConfigSer
 }
 
 fn context(command: &str) -> ChangeContext {
-    ChangeContext { actor: format!("revaer-app {command}"), request_id: None, reason: None, if_match: None }
+    ChangeContext {
+        actor: format!("revaer-app {command}"),
+        request_id: None,
+        reason: None,
+        peer: None,
+        if_match: None,
+    }
 }
 
 fn made_name() -> anyhow::Result<KeyId> {

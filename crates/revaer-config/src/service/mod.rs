@@ -67,6 +67,8 @@ pub struct ChangeContext {
     pub request_id: Option<String>,
     /// Why, in the words of whoever made the change.
     pub reason: Option<String>,
+    /// Where the request came from, for the log.
+    pub peer: Option<String>,
     /// The revision that the change was made against; another one in force is a conflict.
     pub if_match: Option<i64>,
 }

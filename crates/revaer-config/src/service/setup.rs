@@ -80,7 +80,9 @@ impl ConfigService {
                     reservation.keep();
                 }
             }
-            Err(_) => {
+            Err(error) => {
+                let peer = context.peer.as_deref();
+                tracing::warn!(event = "config.rejected", %error, peer, "setup was not completed");
                 run_blocking(move || report.undo()).await;
             }
         }

@@ -104,12 +104,31 @@ impl ConfigService {
         }
     }
 
+    /// A completion without a token that could be one: left in the history and the log.
+    pub async fn setup_refused(&self, fault: TokenFault, context: &ChangeContext) {
+        self.note_rejection("", &ConfigError::Token(fault), context).await;
+    }
+
+    /// Marks the live token as expired once its time is over, though nobody has used it.
+    pub(super) async fn expire_token(&self) -> Result<(), ConfigError> {
+        if self.snapshot().app.mode == Mode::Setup {
+            tokens::token_expire_due(&self.shared.pool).await?;
+        }
+        Ok(())
+    }
+
     /// Leaves a refused token in the history and the log, without the token.
     pub(super) async fn note_rejection(&self, token: &str, error: &ConfigError, context: &ChangeContext) {
         let ConfigError::Token(fault) = error else { return };
         let row = SetupToken::parse(token).map_or_else(|| "unknown".to_owned(), |token| token.id.to_string());
         let reason = fault.to_string();
-        tracing::warn!(event = "setup_token.rejected", reason, actor = context.actor, "setup token rejected");
+        tracing::warn!(
+            event = "setup_token.rejected",
+            reason,
+            actor = context.actor,
+            peer = context.peer,
+            "setup token rejected"
+        );
         if !self.may_note_rejection() {
             return;
         }

@@ -151,6 +151,7 @@ impl ConfigService {
 
     /// Reads a new snapshot where the revision rose.
     async fn refresh(&self) -> Result<(), ConfigError> {
+        self.expire_token().await?;
         let known = self.snapshot().revision;
         let revision = settings::read_revision(&self.shared.pool).await?;
         if revision <= known.get() {

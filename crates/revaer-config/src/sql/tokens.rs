@@ -76,6 +76,17 @@ pub(crate) async fn token_consume(connection: &mut PgConnection, id: Uuid) -> sq
     Ok(done.rows_affected() == 1)
 }
 
+/// Marks every live token as expired whose time is over.
+pub(crate) async fn token_expire_due(executor: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE setup_tokens SET expired_at = now() WHERE expires_at <= now()
+            AND consumed_at IS NULL AND superseded_at IS NULL AND expired_at IS NULL"
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
 /// Marks a live token as expired, once its time is over.
 pub(crate) async fn token_expire(executor: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(

@@ -200,3 +200,17 @@ async fn the_secret_key_is_argon2id_of_the_passphrase_and_so_comes_back() {
     assert_eq!(restarted.snapshot().authenticate(key_id, secret), Err(AuthError::Unverified));
     restarted.authenticate(key_id, secret).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_token_that_nobody_uses_expires_in_the_history_by_itself() {
+    let fixture = Fixture::new().await;
+    fixture.service.setup_start("test", Duration::from_secs(1), context()).await.unwrap();
+    let tasks = fixture.watched();
+    let expired = async {
+        while history(&fixture).await != ["issued", "expired"] {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), expired).await.expect("it never expired");
+    drop(tasks);
+}

@@ -168,6 +168,7 @@ pub(crate) fn context() -> ChangeContext {
         actor: "test".to_owned(),
         request_id: Some("request-1".to_owned()),
         reason: None,
+        peer: Some("192.0.2.7:4711".to_owned()),
         if_match: None,
     }
 }

@@ -94,8 +94,13 @@ impl Fixture {
     /// Sets a fresh server up with defaults.
     pub(crate) async fn set_up(self) -> (Self, Client) {
         let fixture = self;
-        let context =
-            ChangeContext { actor: "test".to_owned(), request_id: None, reason: None, if_match: None };
+        let context = ChangeContext {
+            actor: "test".to_owned(),
+            request_id: None,
+            reason: None,
+            peer: None,
+            if_match: None,
+        };
         let config = &fixture.ports.config;
         let token = config.setup_start("test", Duration::from_mins(1), context.clone()).await.unwrap().token;
         let completed = config.setup_complete(&token, json!({}), context).await.unwrap();
@@ -115,8 +120,13 @@ impl Fixture {
 
     /// Changes settings behind the surface, as another process would.
     pub(crate) async fn apply(&self, changeset: Value) {
-        let context =
-            ChangeContext { actor: "test".to_owned(), request_id: None, reason: None, if_match: None };
+        let context = ChangeContext {
+            actor: "test".to_owned(),
+            request_id: None,
+            reason: None,
+            peer: None,
+            if_match: None,
+        };
         self.ports.config.apply(changeset, context).await.unwrap();
     }
 }
