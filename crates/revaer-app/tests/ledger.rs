@@ -9,7 +9,7 @@ use std::{future::Future, sync::Arc};
 use common::database::TestDatabase;
 use revaer_app::{
     instance::{InstanceGuard, InstanceLock},
-    ledger::{Ledger, LedgerHandles, LedgerParts, last_batch},
+    ledger::{Fact, Ledger, LedgerHandles, LedgerParts, last_batch},
 };
 use revaer_catalog::{
     Catalog, ContentFacts, Intent, IntentError, IntentReply, LastObservation, NewTorrent, Placement,
@@ -220,4 +220,19 @@ async fn a_row_that_the_database_refuses_falls_alone() {
     }
     gate.close().await.unwrap();
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_a_job_came_to_is_stored_after_the_last_intent() {
+    let world = World::new().await;
+    let World { database, pool, guard, handles, tasks, .. } = world;
+    let LedgerHandles { intents, facts, .. } = handles;
+    drop(intents);
+    for number in 1..=3 {
+        facts.tell(Fact::Removed { id: id(number) }).await.unwrap();
+    }
+    assert!(tasks.shutdown(std::time::Duration::from_secs(10)).await);
+    pool.close().await;
+    Arc::into_inner(guard).unwrap().release().await;
+    database.remove().await;
 }

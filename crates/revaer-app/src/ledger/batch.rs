@@ -140,13 +140,15 @@ impl Ledger {
     /// Works until `stop` is cancelled, or nobody is left who could want something.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
         let mut rest_until = Instant::now();
-        loop {
+        // At the end requests stop before jobs do: what a job came to is stored after the last intent.
+        let (mut last_intent, mut last_fact) = (false, false);
+        while !(last_intent && last_fact) {
             let (mut intents, mut facts) = (Vec::new(), Vec::new());
             let resting = tokio::time::sleep_until(rest_until);
             tokio::select! {
                 biased;
-                count = self.intents.recv_many(&mut intents, BATCH) => if count == 0 { break },
-                count = self.facts.recv_many(&mut facts, BATCH) => if count == 0 { break },
+                count = self.intents.recv_many(&mut intents, BATCH), if !last_intent => last_intent = count == 0,
+                count = self.facts.recv_many(&mut facts, BATCH), if !last_fact => last_fact = count == 0,
                 () = async { resting.await; self.board.posted().await } => {}
                 () = stop.cancelled() => break,
             }
