@@ -36,7 +36,7 @@ async fn an_external_database_is_used_and_no_other_is_started() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_second_instance_says_who_holds_the_data_directory() -> Result<()> {
+async fn a_second_instance_says_who_holds_the_data_directory_and_exits_3() -> Result<()> {
     let first = App::start().await?;
     let options = Options { data_dir: Some(first.data_dir().to_owned()), ..Options::default() };
     let mut second = App::prepare(options)?;
@@ -49,14 +49,15 @@ async fn a_second_instance_says_who_holds_the_data_directory() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_second_instance_says_who_holds_the_database() -> Result<()> {
+async fn a_second_instance_says_who_holds_the_database_and_exits_3() -> Result<()> {
     let database = Database::create().await?;
     let options = Options { database_url: Some(database.url().to_owned()), ..Options::default() };
     let first = App::start_with(options.clone()).await?;
     let mut second = App::prepare(options)?;
     let (code, message) = second.start_refused().await?;
     assert_eq!(code, 3, "{message}");
-    assert!(message.contains("database"), "{message}");
+    let holder = format!("revaer {} on ", first.process_id().context("the first does not run")?);
+    assert!(message.contains("the database is in use by") && message.contains(&holder), "{message}");
     first.api()?.get("/health").await?.expect(200)?;
     Ok(())
 }
