@@ -70,6 +70,11 @@ struct ActionLabel {
     action: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
 /// How settings arrive, as the health document tells it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ConfigFigures {
@@ -120,6 +125,7 @@ struct Inner {
     guardrail_violations: Family<GuardLabel, Counter>,
     guardrail_violations_all: Counter,
     rate_limit_throttled: Counter,
+    api_auth_failures: Family<ReasonLabel, Counter>,
     api_keys_changes: Family<ActionLabel, Counter>,
 }
 
@@ -163,6 +169,7 @@ impl Metrics {
             guardrail_violations: Family::default(),
             guardrail_violations_all: Counter::default(),
             rate_limit_throttled: Counter::default(),
+            api_auth_failures: Family::default(),
             api_keys_changes: Family::default(),
             registry: Mutex::new(Registry::default()),
         };
@@ -261,6 +268,12 @@ impl Metrics {
     /// Requests that were refused for their rate.
     pub fn rate_limit_throttled_total(&self) -> u64 {
         self.inner.rate_limit_throttled.get()
+    }
+
+    /// Counts a request whose caller was not taken for the holder of a key: `missing`, `malformed`, `rejected`,
+    /// `disabled`, `expired` or `busy`.
+    pub fn api_auth_failed(&self, reason: &'static str) {
+        self.inner.api_auth_failures.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Counts a change of API keys: `issued`, `rotated`, `revoked`, `updated` or `expired`.
@@ -394,6 +407,11 @@ impl Inner {
             "Requests refused for their key's rate",
             self.rate_limit_throttled.clone(),
         );
+        registry.register(
+            "api_auth_failures",
+            "Requests refused for their API key, or for having none",
+            self.api_auth_failures.clone(),
+        );
         registry.register("api_keys_changes", "Changes of API keys", self.api_keys_changes.clone());
     }
 }
@@ -420,6 +438,7 @@ mod tests {
         metrics.config_applied(1.5);
         metrics.guardrail_violated("loopback");
         metrics.api_key_changed("issued");
+        metrics.api_auth_failed("rejected");
         let text = metrics.render(&Health::new());
         for line in [
             "http_requests_total{method=\"GET\",route=\"/v1/torrents\",code=\"200\"} 1",
@@ -437,6 +456,7 @@ mod tests {
             "config_guardrail_violations_total{guard=\"loopback\"} 1",
             "api_rate_limit_throttled_total 0",
             "api_keys_changes_total{action=\"issued\"} 1",
+            "api_auth_failures_total{reason=\"rejected\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
