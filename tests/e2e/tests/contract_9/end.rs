@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use crate::support::{LIMIT, Place, Running};
 
 /// Each is synced in the library, which on a disk takes longer than a drain.
-const FILES: u32 = 3000;
+const FILES: u32 = 2000;
 
 /// A request whose body has come half.
 struct HalfSent {
@@ -37,11 +37,18 @@ impl HalfSent {
         let mut stream = TcpStream::connect(address).await?;
         let head = format!(
             "POST /v1/auth/keys HTTP/1.1\r\nhost: {address}\r\nx-revaer-api-key: {}\r\ncontent-length: {}\r\n\
-             content-type: application/json\r\n\r\n{half}",
+             content-type: application/json\r\nexpect: 100-continue\r\n\r\n",
             api.key().context("no key")?,
             body.len()
         );
         stream.write_all(head.as_bytes()).await?;
+        // From here on it is being worked on.
+        let mut told = Vec::new();
+        while !told.ends_with(b"\r\n\r\n") {
+            told.push(stream.read_u8().await?);
+        }
+        assert!(told.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&told));
+        stream.write_all(half.as_bytes()).await?;
         Ok(Self { stream, rest: rest.to_owned() })
     }
 
@@ -78,12 +85,11 @@ async fn drains_with_everything_in_flight(signal: Signal) -> Result<()> {
     let settings = json!({ "fs_policy": { "move_mode": "copy" } });
     let (mut server, api) = place.active(&place.server(), &settings).await?;
     let slow = Seed::start(&Payload::single("slow.bin", 64 * MIB), &Maker::new(Version::V1)).await?;
-    slow.peer.limit_upload(4 * MIB).await?;
+    slow.peer.limit_upload(MIB / 2).await?;
     let slow_id = api.add_magnet(&slow.magnet()).await?;
     let stream = api.events("", None).await?;
-    let before = api.wait_torrent(&slow_id, "a part", LIMIT, |detail| downloaded(detail) > 2 * MIB).await?;
+    let before = api.wait_torrent(&slow_id, "a part", LIMIT, |detail| downloaded(detail) > MIB).await?;
     let many = Seed::start(&many_files(), &Maker::new(Version::V1).piece_length(MIB)).await?;
-    let half = HalfSent::begin(&api, "finished while it drained").await?;
     let many_id = api.add_magnet(&many.magnet()).await?;
     let data = place.data();
     let (entry, working) = (data.join("library/many"), data.join("library/.revaer.tmp"));
@@ -91,6 +97,8 @@ async fn drains_with_everything_in_flight(signal: Signal) -> Result<()> {
         Ok((tree::size(&working) > 0 || entry.exists()).then_some(()))
     })
     .await?;
+
+    let half = HalfSent::begin(&api, "finished while it drained").await?;
 
     let begin = Instant::now();
     server.process.signal(signal)?;
