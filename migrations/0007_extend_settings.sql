@@ -12,13 +12,26 @@ END $$;
 CREATE CONSTRAINT TRIGGER stamp AFTER UPDATE OF revision ON settings_revision
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_stamp();
 
+-- A revision is reached one by one: a jump to the last number there is would leave no next one.
+CREATE OR REPLACE FUNCTION settings_revision_only_grows() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.revision NOT IN (OLD.revision, OLD.revision + 1) THEN
+        RAISE EXCEPTION 'the settings revision only grows, by one: % does not follow %', NEW.revision, OLD.revision
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 -- Rotation -------------------------------------------------------------------------------------------------
 
-ALTER TABLE auth_api_keys
-    ADD COLUMN previous_hash  text
-        CHECK (previous_hash ~ '^[$]argon2id[$]' AND octet_length(previous_hash) <= 512),
-    ADD COLUMN previous_until timestamptz CHECK (previous_until BETWEEN '1970-01-01Z' AND '9999-12-31Z'),
-    ADD CHECK ((previous_hash IS NULL) = (previous_until IS NULL));
+-- The secrets that a key had before, each taken until its end.
+CREATE TABLE auth_api_key_previous (
+    id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    key_id      text NOT NULL REFERENCES auth_api_keys ON DELETE CASCADE ON UPDATE CASCADE,
+    secret_hash text NOT NULL CHECK (secret_hash ~ '^[$]argon2id[$]' AND octet_length(secret_hash) <= 512),
+    until       timestamptz NOT NULL CHECK (until BETWEEN '1970-01-01Z' AND '9999-12-31Z'),
+    UNIQUE (key_id, secret_hash)
+);
 
 -- One mark for each secret that a key is taken by.
 ALTER TABLE auth_api_key_macs
@@ -76,16 +89,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
-DROP TRIGGER record_insert ON auth_api_keys;
-DROP TRIGGER record_update ON auth_api_keys;
-DROP TRIGGER record_delete ON auth_api_keys;
-CREATE TRIGGER record_insert AFTER INSERT ON auth_api_keys REFERENCING NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'key_id', '{secret_hash,previous_hash}');
-CREATE TRIGGER record_update AFTER UPDATE ON auth_api_keys
+-- Secrets of before are settings like the keys that they belong to.
+CREATE TRIGGER a_lock BEFORE INSERT OR UPDATE OR DELETE ON auth_api_key_previous
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_lock();
+CREATE TRIGGER record_insert AFTER INSERT ON auth_api_key_previous REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'id', '{secret_hash}');
+CREATE TRIGGER record_update AFTER UPDATE ON auth_api_key_previous
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'key_id', '{secret_hash,previous_hash}');
-CREATE TRIGGER record_delete AFTER DELETE ON auth_api_keys REFERENCING OLD TABLE AS old_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'key_id', '{secret_hash,previous_hash}');
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'id', '{secret_hash}');
+CREATE TRIGGER record_delete AFTER DELETE ON auth_api_key_previous REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_record('api_keys', 'id', '{secret_hash}');
+CREATE TRIGGER b_keep BEFORE TRUNCATE ON auth_api_key_previous
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_refuse('it would leave no history; DELETE rows instead');
 DROP FUNCTION settings_masked(jsonb, text[]);
 
 -- Presets --------------------------------------------------------------------------------------------------
@@ -116,6 +131,12 @@ CREATE FUNCTION settings_filter_ok(filter jsonb) RETURNS boolean
     ) END
 $$;
 
+-- Until now any object was taken: what no list takes is dropped, and stays in the history.
+DELETE FROM query_presets WHERE NOT settings_filter_ok(filter) OR sort NOT IN ('added_at:desc', 'added_at:asc');
+UPDATE query_presets SET updated_at = now() WHERE NOT updated_at BETWEEN '1970-01-01Z' AND '9999-12-31Z';
+UPDATE settings_secret SET updated_at = now() WHERE NOT updated_at BETWEEN '1970-01-01Z' AND '9999-12-31Z';
+-- A constraint cannot be added while the rows above wait for their deferred triggers.
+SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE query_presets
     DROP CONSTRAINT query_presets_filter_check,
     DROP CONSTRAINT query_presets_sort_check,

@@ -350,6 +350,7 @@ async fn open_settings(
         data_dir: data_dir.path().to_path_buf(),
         key_file: environment.secret_key_file.clone().unwrap_or_else(own_key),
         overrides,
+        alone: true,
     };
     ConfigService::bootstrap(pool.clone(), options, telemetry.clone())
         .await

@@ -103,7 +103,7 @@ pub enum ConfigError {
     },
     /// The change would leave nobody who could make the next one.
     #[error(
-        "the change would leave no enabled API key that has not expired; enable or add another one first"
+        "the change would leave no API key that is enabled and does not expire, now or later; issue or enable another one first"
     )]
     LastKey,
     /// The setup token is not taken.

@@ -175,34 +175,42 @@ fn key_faults(current: &ConfigSnapshot, changeset: &Changeset, purpose: Purpose)
     faults
 }
 
-/// Refuses a change of keys after which nobody could make the next change.
+/// Refuses a change of keys after which nobody could make the next change: not at once, and not later either, when the
+/// last keys have come to their ends. Who was on the host may have left keys with ends only; then the last of those
+/// ends must not come earlier.
 pub(crate) fn keeps_a_key(
     current: &ConfigSnapshot,
     changes: &[KeyChange],
     now: OffsetDateTime,
 ) -> Result<(), ConfigError> {
-    if changes.is_empty() {
-        return Ok(());
-    }
+    let ends = |keys: &[(String, bool, Option<OffsetDateTime>)]| {
+        let usable = keys.iter().filter(|(_, enabled, end)| *enabled && end.is_none_or(|end| end > now));
+        usable.map(|(_, _, end)| *end).max_by(|one, other| later(*one, *other))
+    };
     let mut keys: Vec<(String, bool, Option<OffsetDateTime>)> =
         current.api_keys.iter().map(|key| (key.key_id.to_string(), key.enabled, key.expires_at)).collect();
-    let mut given_an_end = Vec::new();
+    let before = ends(&keys);
     for change in changes {
         let (_, name) = change.name();
-        let before = keys.iter().position(|(key_id, ..)| key_id == name).map(|at| keys.swap_remove(at));
+        let known = keys.iter().position(|(key_id, ..)| key_id == name).map(|at| keys.swap_remove(at));
         let KeyChange::Upsert(wanted) = change else { continue };
-        let (_, enabled, expires_at) = before.unwrap_or((name.to_owned(), true, None));
+        let (_, enabled, expires_at) = known.unwrap_or((name.to_owned(), true, None));
         let end = wanted.expires_at.map_or(expires_at, Into::into);
-        if end.is_some() && end != expires_at {
-            given_an_end.push(name.to_owned());
-        }
         keys.push((name.to_owned(), wanted.enabled.unwrap_or(enabled), end));
     }
-    let usable: Vec<_> =
-        keys.iter().filter(|(_, enabled, end)| *enabled && end.is_none_or(|end| end > now)).collect();
-    match usable.as_slice() {
-        [] => Err(ConfigError::LastKey),
-        [(only, ..)] if given_an_end.contains(only) => Err(ConfigError::LastKey),
+    match (before, ends(&keys)) {
+        (Some(_), None) => Err(ConfigError::LastKey),
+        (Some(before), Some(after)) if later(after, before).is_lt() => Err(ConfigError::LastKey),
         _ => Ok(()),
+    }
+}
+
+/// No end at all is later than any.
+fn later(one: Option<OffsetDateTime>, other: Option<OffsetDateTime>) -> std::cmp::Ordering {
+    match (one, other) {
+        (None, None) => std::cmp::Ordering::Equal,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (Some(_), None) => std::cmp::Ordering::Less,
+        (Some(one), Some(other)) => one.cmp(&other),
     }
 }

@@ -36,6 +36,6 @@ pub use profile::{
 };
 pub use service::{
     AddressKeeper, Applied, BootstrapOptions, ChangeContext, ConfigService, HistoryPage, HistoryQuery,
-    HostKey, IssuedKey, IssuedToken, Reserving, RevisionChange, SetupCompleted, Subscriber,
+    HostKey, IssuedKey, IssuedToken, Reservation, Reserving, RevisionChange, SetupCompleted, Subscriber,
 };
 pub use snapshot::{ApiKeyInfo, ConfigSnapshot, KeyId, RateLimit, Revision};

@@ -104,14 +104,17 @@ impl ApiKeyInfo {
 #[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) secret: Proof,
-    /// The secret before the last rotation, and until when it is taken.
-    pub(crate) previous: Option<(Proof, OffsetDateTime)>,
+    /// The secrets that it had before, and until when each is taken; at most [`MOST_PREVIOUS`].
+    pub(crate) previous: Vec<(Proof, OffsetDateTime)>,
 }
 
+/// Secrets of before that a key may have at a time.
+pub(crate) const MOST_PREVIOUS: usize = 4;
+
 impl Credential {
-    /// The secret before the last rotation, where it is still taken.
-    pub(crate) fn previous_at(&self, now: OffsetDateTime) -> Option<(&Proof, OffsetDateTime)> {
-        self.previous.as_ref().filter(|(_, until)| *until > now).map(|(proof, until)| (proof, *until))
+    /// The secrets of before that are still taken.
+    pub(crate) fn previous_at(&self, now: OffsetDateTime) -> impl Iterator<Item = (&Proof, OffsetDateTime)> {
+        self.previous.iter().filter(move |(_, until)| *until > now).map(|(proof, until)| (proof, *until))
     }
 }
 
@@ -135,17 +138,24 @@ enum Compared {
     Neither,
 }
 
-/// Compares a mark with those of a key. Right, old, wrong and unknown take two comparisons each: where there is
-/// nothing to compare with there is a dummy, which is random, so that no secret has its mark.
+/// Compares a mark with those of a key. Right, old, wrong and unknown take the same comparisons: where there is nothing
+/// to compare with there is a dummy, which is random, so that no secret has its mark.
 fn compare(given: &Mac, credential: Option<&Credential>, dummy: &Mac, now: OffsetDateTime) -> Compared {
-    let previous = credential.and_then(|one| one.previous_at(now));
     let is_present = given.matches(credential.and_then(|one| one.secret.mac.as_ref()).unwrap_or(dummy));
-    let is_previous = given.matches(previous.and_then(|(proof, _)| proof.mac.as_ref()).unwrap_or(dummy));
-    let unmarked = credential.is_some_and(|one| one.secret.mac.is_none())
-        || previous.is_some_and(|(proof, _)| proof.mac.is_none());
-    match (is_present, is_previous, previous) {
-        (true, ..) => Compared::Present,
-        (false, true, Some((_, until))) => Compared::Previous { until },
+    let mut unmarked = credential.is_some_and(|one| one.secret.mac.is_none());
+    let mut until = None;
+    let mut previous = credential.into_iter().flat_map(|one| one.previous_at(now));
+    for _ in 0..MOST_PREVIOUS {
+        let next = previous.next();
+        let mark = next.and_then(|(proof, _)| proof.mac.as_ref());
+        unmarked |= next.is_some() && mark.is_none();
+        if given.matches(mark.unwrap_or(dummy)) {
+            until = next.map(|(_, until)| until);
+        }
+    }
+    match (is_present, until) {
+        (true, _) => Compared::Present,
+        (false, Some(until)) => Compared::Previous { until },
         _ if unmarked => Compared::Unmarked,
         _ => Compared::Neither,
     }
@@ -216,6 +226,19 @@ impl ConfigSnapshot {
             Compared::Unmarked => Err(AuthError::Unverified),
             Compared::Neither => Err(AuthError::Rejected),
         }
+    }
+
+    /// Takes the mark of a secret over; `false` where the key has no such secret without a mark.
+    pub(crate) fn mark(&mut self, key_id: &str, secret_hash: &str, mac: &Mac) -> bool {
+        let Some(credential) = self.credentials.by_key.get_mut(key_id) else { return false };
+        let proofs = std::iter::once(&mut credential.secret)
+            .chain(credential.previous.iter_mut().map(|(proof, _)| proof));
+        let mut marked = false;
+        for proof in proofs.filter(|proof| proof.hash == secret_hash && proof.mac.is_none()) {
+            proof.mac = Some(mac.clone());
+            marked = true;
+        }
+        marked
     }
 
     /// The key, once its secret is known to be right.
@@ -296,8 +319,8 @@ mod tests {
         let now = OffsetDateTime::now_utc();
         let until = now + time::Duration::minutes(5);
         let proof = |secret| Proof { hash: String::new(), mac: Some(key.mac("k", secret)) };
-        let rotated = Credential { secret: proof("new"), previous: Some((proof("old"), until)) };
-        let plain = Credential { secret: proof("new"), previous: None };
+        let rotated = Credential { secret: proof("new"), previous: vec![(proof("old"), until)] };
+        let plain = Credential { secret: proof("new"), previous: Vec::new() };
         for (secret, credential, expected) in [
             ("new", Some(&rotated), Compared::Present),
             ("old", Some(&rotated), Compared::Previous { until }),
@@ -308,7 +331,7 @@ mod tests {
         ] {
             let before = comparisons();
             let compared = compare(&key.mac("k", secret), credential, key.dummy(), now);
-            assert_eq!((compared, comparisons() - before), (expected, 2), "{secret}");
+            assert_eq!((compared, comparisons() - before), (expected, 1 + MOST_PREVIOUS), "{secret}");
         }
         assert_eq!(compare(&key.mac("k", "old"), Some(&rotated), key.dummy(), until), Compared::Neither);
     }

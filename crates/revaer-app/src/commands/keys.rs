@@ -28,7 +28,7 @@ pub(super) async fn issue(desk: &Desk, wanted: Wanted) -> anyhow::Result<()> {
 }
 
 async fn issue_in(desk: &Desk, host: &Host, wanted: Wanted) -> anyhow::Result<String> {
-    let (pool, config) = settings(desk, host).await?;
+    let (pool, config) = settings(desk, host, false).await?;
     let key_id = wanted.key_id.map_or_else(made_name, Ok)?;
     let key = HostKey {
         key_id: key_id.clone(),
@@ -71,7 +71,7 @@ pub(super) async fn rotate_secret_key(desk: &Desk) -> anyhow::Result<()> {
 
 async fn rotate_in(desk: &Desk, host: &Host) -> anyhow::Result<(usize, String)> {
     let lock = InstanceLock::take(&host.connect_options()).await?;
-    let (pool, config) = settings(desk, host).await?;
+    let (pool, config) = settings(desk, host, true).await?;
     let resealed = config.rotate_secret_key(context("rotate-secret-key")).await;
     pool.close().await;
     drop(lock);
@@ -79,7 +79,7 @@ async fn rotate_in(desk: &Desk, host: &Host) -> anyhow::Result<(usize, String)> 
 }
 
 /// The settings of a database that a server of this version has opened before, under the key that it has.
-async fn settings(desk: &Desk, host: &Host) -> anyhow::Result<(PgPool, ConfigService)> {
+async fn settings(desk: &Desk, host: &Host, alone: bool) -> anyhow::Result<(PgPool, ConfigService)> {
     let mut connection = host.connect(desk).await?;
     migrate::expect_same(&mut connection).await?;
     drop(connection.close().await);
@@ -95,7 +95,8 @@ async fn settings(desk: &Desk, host: &Host) -> anyhow::Result<(PgPool, ConfigSer
         .connect_with(host.connect_options())
         .await
         .context("the database cannot be reached")?;
-    let options = BootstrapOptions { data_dir: host.data_dir().to_owned(), key_file, overrides: Vec::new() };
+    let options =
+        BootstrapOptions { data_dir: host.data_dir().to_owned(), key_file, overrides: Vec::new(), alone };
     let config = ConfigService::bootstrap(pool.clone(), options, Telemetry::new())
         .await
         .context("the settings cannot be read")?;

@@ -42,8 +42,8 @@ pub(crate) struct KeyUpsert {
     pub(crate) secret: Option<String>,
     pub(crate) rate_limit: Option<Nullable<RateLimit>>,
     pub(crate) expires_at: Option<Nullable<OffsetDateTime>>,
-    /// How long the secret that a new one replaces is still taken.
-    pub(crate) grace: Duration,
+    /// A rotation: how long the secrets before this one are taken at most. Otherwise a new secret ends them at once.
+    pub(crate) grace: Option<Duration>,
 }
 
 impl KeyUpsert {
@@ -57,7 +57,7 @@ impl KeyUpsert {
             secret: None,
             rate_limit: None,
             expires_at: None,
-            grace: Duration::ZERO,
+            grace: None,
         }
     }
 

@@ -3,37 +3,27 @@
 use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
 use super::ConfigService;
-use crate::{document::Change, error::Fault, field::Section, snapshot::ConfigSnapshot};
+use crate::{
+    document::Change,
+    error::Fault,
+    field::Section,
+    snapshot::{ConfigSnapshot, Revision},
+};
 
-/// Answers whether an address was taken; where not, why.
-pub type Reserving<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+/// Answers the address that was taken; where it was not, why.
+pub type Reserving<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reservation>, String>> + Send + 'a>>;
 
 /// Who listens.
 pub trait AddressKeeper: Send + Sync {
-    /// Takes an address that is about to be configured, so that it is there once it is. Done at once where nothing
-    /// would move.
+    /// Takes an address that is about to be configured, so that it is there once it is. Changes that ask for the same
+    /// address at the same time share it. Done at once where nothing would move.
     fn reserve(&self, address: SocketAddr) -> Reserving<'_>;
-
-    /// Gives a reserved address back: the change was not made.
-    fn release(&self);
 }
 
-/// A taken address; given back when dropped, unless kept.
-pub(super) struct Reservation(Option<Arc<dyn AddressKeeper>>);
-
-impl Reservation {
-    /// The change was made: the listener moves there.
-    pub(super) fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.0.take() {
-            keeper.release();
-        }
-    }
+/// A taken address. Dropped, it is given back: the change was not made.
+pub trait Reservation: Send {
+    /// The change was made, as this revision or an earlier one: the address stays taken until the listener follows it.
+    fn keep(self: Box<Self>, revision: Revision);
 }
 
 impl ConfigService {
@@ -49,7 +39,7 @@ impl ConfigService {
         &self,
         known: &ConfigSnapshot,
         changes: &[Change],
-    ) -> Result<Option<Reservation>, Fault> {
+    ) -> Result<Option<Box<dyn Reservation>>, Fault> {
         let Some(keeper) = self.shared.address_keeper.get() else { return Ok(None) };
         let (mut address, mut pointer) = (SocketAddr::new(known.app.bind_addr, known.app.http_port), None);
         for change in changes.iter().filter(|change| change.section == Section::App) {
@@ -72,11 +62,8 @@ impl ConfigService {
             }
         }
         let Some(pointer) = pointer else { return Ok(None) };
-        let reservation = Reservation(Some(Arc::clone(keeper)));
-        match keeper.reserve(address).await {
-            Ok(()) => Ok(Some(reservation)),
-            Err(reason) => Err(Fault::new(pointer, reason)),
-        }
+        let reserved = keeper.reserve(address).await;
+        reserved.map(Some).map_err(|reason| Fault::new(pointer, reason))
     }
 
     /// Of `changes`, those that this process does not follow.

@@ -73,8 +73,9 @@ impl ConfigService {
             Err(ConfigError::invalid(faults))
         };
         match (&outcome, reservation) {
-            (Ok(_), Some(reservation)) => reservation.keep(),
-            (Ok(_), None) => {}
+            (Ok(applied), Some(reservation)) => reservation.keep(applied.snapshot.revision),
+            // Whether a commit without an answer was made is not known: what it may need stays.
+            (Ok(_), None) | (Err(ConfigError::Unavailable(_) | ConfigError::Failed(_)), _) => {}
             (Err(_), _) => {
                 run_blocking(move || report.undo()).await;
             }
@@ -91,8 +92,7 @@ impl ConfigService {
         context: &ChangeContext,
     ) -> Result<Applied, ConfigError> {
         let prepared = self.prepare_keys(changeset, &self.secret_key()).await?;
-        // Never closed.
-        let _turn = self.shared.writers.acquire().await;
+        let _turn = self.turn().await?;
         let mut attempt = 0;
         loop {
             match self.try_commit(changeset, &prepared, purpose, existing, context).await {
@@ -120,13 +120,16 @@ impl ConfigService {
         if !faults.is_empty() {
             return Err(ConfigError::invalid(faults));
         }
-        judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
+        if purpose != Purpose::Host {
+            judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
+        }
         let sections = commit::write(&mut transaction, &current, changeset, prepared, &secret_key).await?;
         let notices = self.notices(&judge::Documents::of(&current).differing(&changeset.changes));
         let changed =
             if sections.is_empty() { current } else { self.read(&mut transaction, &secret_key).await? };
         transaction.commit().await?;
-        let snapshot = self.publish(changed, Instant::now());
+        let snapshot = Arc::new(changed);
+        self.publish(&snapshot, Instant::now());
         if sections.is_empty() {
             self.tell_unchanged(context);
         }

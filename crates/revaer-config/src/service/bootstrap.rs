@@ -8,11 +8,11 @@ use std::{
 use revaer_telemetry::{Component as HealthComponent, Health, Telemetry};
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
 use super::{
-    BootstrapOptions, ConfigService, Hashing, MOST_UNCHANGED, Shared, guards, load, reseal, run_blocking,
-    subscribers::Subscribers,
+    BootstrapOptions, ConfigService, Hashing, MOST_MARKS, MOST_UNCHANGED, MOST_WRITERS, OWN, Shared, guards,
+    load, reseal, run_blocking, subscribers::Subscribers,
 };
 use crate::{
     error::{ConfigError, Fault},
@@ -22,7 +22,7 @@ use crate::{
     snapshot::ConfigSnapshot,
     sql::{
         history, secrets,
-        settings::{self, Rows, Writer},
+        settings::{self, Rows},
     },
 };
 
@@ -46,7 +46,7 @@ impl ConfigService {
         let loaded = run_blocking(move || Ok((reader.load_or_create()?, normal(&data_dir)?))).await;
         let ((secret_key, made), data_dir) =
             loaded.unwrap_or(Err(ConfigError::Crypto { operation: "reading the secret key file" }))?;
-        let secret_key = Arc::new(reseal::settle(&pool, &key_file, secret_key).await?);
+        let secret_key = Arc::new(reseal::settle(&pool, &key_file, secret_key, options.alone).await?);
 
         create_missing(&pool, &data_dir).await?;
         let rows = settings::read_all(&pool, secret_key.id()).await?;
@@ -65,6 +65,11 @@ impl ConfigService {
             address_keeper: OnceLock::new(),
             overrides: options.overrides,
             writers: Semaphore::new(1),
+            writers_waiting: Semaphore::new(MOST_WRITERS),
+            marks: {
+                let (sender, receiver) = mpsc::channel(MOST_MARKS);
+                (sender, tokio::sync::Mutex::new(receiver))
+            },
             hashing: Hashing::new(),
             rejection_noted: Mutex::new(None),
             wake: Notify::new(),
@@ -77,8 +82,7 @@ impl ConfigService {
 async fn create_missing(pool: &PgPool, data_dir: &str) -> Result<(), ConfigError> {
     let below = |name: &str| format!("{}/{name}", data_dir.trim_end_matches('/'));
     let mut transaction = pool.begin().await?;
-    let writer = Writer { actor: "revaer-app", request_id: None, reason: None };
-    settings::begin_change(&mut transaction, writer).await?;
+    settings::begin_change(&mut transaction, OWN).await?;
     settings::create_missing(&mut transaction, &below("resume"), &below("downloads"), &below("library"))
         .await?;
     transaction.commit().await?;
@@ -161,8 +165,10 @@ async fn last_good_key(pool: &PgPool, row: &Value) -> Result<Option<Value>, Conf
     let name = row.get("key_id").and_then(Value::as_str).unwrap_or_default();
     for mut candidate in history::last_rows_of(pool, "api_keys", name, HISTORY_DEPTH).await? {
         let Some(members) = candidate.as_object_mut() else { continue };
-        for member in ["secret_hash", "previous_hash", "previous_until", "mac", "previous_mac"] {
-            members.insert(member.to_owned(), row.get(member).cloned().unwrap_or_default());
+        for member in ["secret_hash", "mac", "previous"] {
+            if let Some(value) = row.get(member) {
+                members.insert(member.to_owned(), value.clone());
+            }
         }
         if load::key_of(candidate.clone()).is_ok() {
             return Ok(Some(candidate));

@@ -3,15 +3,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use sqlx::{PgConnection, Postgres, Transaction};
+use time::OffsetDateTime;
 
 use super::{ChangeContext, ConfigService, load, prepare::PreparedKeys};
 use crate::{
     changeset::{Changeset, KeyChange, KeyUpsert, SecretChange},
-    error::ConfigError,
+    error::{ConfigError, Fault},
     field::Section,
     judge::Documents,
     keyring::SecretKey,
-    snapshot::{ConfigSnapshot, RateLimit},
+    snapshot::{ConfigSnapshot, MOST_PREVIOUS, RateLimit},
     sql::{keys, secrets, settings},
 };
 
@@ -115,24 +116,55 @@ async fn write_key(
         !stored.and_then(|one| one.secret.mac.as_ref()).is_some_and(same)
     });
     let row = row_of(wanted, before, secret.map(|new| new.secret_hash.as_str()));
-    match before {
-        None => keys::key_insert(connection, &row).await?,
-        Some(before) => {
-            let same = row.label == before.label
-                && row.enabled == before.enabled
-                && row.rate_limit == before.rate_limit
-                && row.expires_at == before.expires_at
-                && secret.is_none();
-            if same {
-                return Ok(false);
-            }
-            keys::key_update(connection, &row).await?;
+    let Some(before) = before else {
+        keys::key_insert(connection, &row).await?;
+        set_mark(connection, key_id, secret, secret_key).await?;
+        return Ok(true);
+    };
+    let same = row.label == before.label
+        && row.enabled == before.enabled
+        && row.rate_limit == before.rate_limit
+        && row.expires_at == before.expires_at
+        && secret.is_none();
+    let grace_seconds = wanted.grace.unwrap_or_default().as_secs_f64();
+    if same {
+        // The same secret again may still end the ones before it earlier.
+        let ended =
+            wanted.grace.is_some() && keys::previous_end_within(connection, key_id, grace_seconds).await?;
+        if ended {
+            keys::previous_prune(connection, key_id).await?;
         }
+        return Ok(ended);
     }
+    if secret.is_some() {
+        let taken = stored.map_or(0, |one| one.previous_at(OffsetDateTime::now_utc()).count());
+        if grace_seconds > 0.0 && taken >= MOST_PREVIOUS {
+            let message = format!(
+                "{MOST_PREVIOUS} secrets of before are still taken; rotate with grace_seconds 0, which ends them, or wait"
+            );
+            return Err(ConfigError::invalid(vec![Fault::new("/grace_seconds", message)]));
+        }
+        keys::previous_end_within(connection, key_id, grace_seconds).await?;
+        if grace_seconds > 0.0 {
+            keys::previous_add(connection, key_id, grace_seconds).await?;
+        }
+        keys::previous_prune(connection, key_id).await?;
+    }
+    keys::key_update(connection, &row).await?;
+    set_mark(connection, key_id, secret, secret_key).await?;
+    Ok(true)
+}
+
+async fn set_mark(
+    connection: &mut PgConnection,
+    key_id: &str,
+    secret: Option<&super::prepare::Prepared>,
+    secret_key: &SecretKey,
+) -> Result<(), ConfigError> {
     if let Some(new) = secret {
         keys::mac_set(connection, key_id, &new.secret_hash, secret_key.id(), new.mac.bytes()).await?;
     }
-    Ok(true)
+    Ok(())
 }
 
 fn row_of<'a>(
@@ -146,7 +178,6 @@ fn row_of<'a>(
         label: wanted.label.as_deref().or(before.map(|key| key.label.as_str())).unwrap_or(key_id),
         enabled: wanted.enabled.or(before.map(|key| key.enabled)).unwrap_or(true),
         secret_hash,
-        grace_seconds: wanted.grace.as_secs_f64(),
         rate_limit: match wanted.rate_limit {
             Some(limit) => limit.into(),
             None => before.map_or(Some(RateLimit::DEFAULT), |key| key.rate_limit),

@@ -15,7 +15,8 @@ use crate::{
 
 /// Revisions in one answer.
 const MOST: i64 = 1000;
-/// Rows in one page: a revision may have one for each key of a large change.
+/// Rows in one page, and of one revision, which may have one for each key of a large change: what is beyond is left
+/// out.
 const MOST_ROWS: i64 = 10_000;
 
 /// One revision: what changed and who did it.
@@ -121,12 +122,28 @@ impl ConfigService {
         let (Some(first), Some(last)) = (revisions.first().copied(), revisions.last().copied()) else {
             return Ok(HistoryPage { history: Vec::new(), next: None });
         };
-        let rows = sql::history::rows_between(pool, first.min(last), first.max(last), MOST_ROWS).await?;
-        let mut history = entries(rows);
-        if query.before.is_some() {
-            history.reverse();
+        let mut pages = revisions.iter().copied();
+        let mut rows = Vec::new();
+        let mut reached = last;
+        let mut cut = false;
+        // Revision by revision where there is much of it, so that a page ends with a whole one.
+        if sql::history::count_between(pool, first.min(last), first.max(last)).await? <= MOST_ROWS {
+            rows = sql::history::rows_between(pool, first.min(last), first.max(last), MOST_ROWS).await?;
+            if query.before.is_some() {
+                rows.sort_by_key(|row| std::cmp::Reverse(row.revision));
+            }
+        } else {
+            for revision in pages.by_ref() {
+                let own = sql::history::rows_between(pool, revision, revision, MOST_ROWS).await?;
+                rows.extend(own);
+                reached = revision;
+                if i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MOST_ROWS {
+                    cut = pages.next().is_some();
+                    break;
+                }
+            }
         }
-        Ok(HistoryPage { history, next: more.then_some(last) })
+        Ok(HistoryPage { history: entries(rows), next: (more || cut).then_some(reached) })
     }
 
     /// The three documents as of a revision, as a changeset that brings them back; `None` where the history does not
@@ -190,10 +207,16 @@ fn change_of(row: &HistoryRow) -> HistoryChange {
     HistoryChange {
         section: row.section.clone(),
         op: row.op.clone(),
-        key: section.is_none().then(|| row.row_key.clone()),
+        key: section.is_none().then(|| named(row)),
         old,
         new,
     }
+}
+
+/// What a row is known by: a key by its id, though the secrets that it had before are rows of their own.
+fn named(row: &HistoryRow) -> String {
+    let key_id = [&row.new, &row.old].into_iter().flatten().find_map(|row| row.get("key_id")?.as_str());
+    key_id.map_or_else(|| row.row_key.clone(), ToOwned::to_owned)
 }
 
 /// The members of `one` that `other` does not have alike.

@@ -56,8 +56,8 @@ impl ConfigService {
         self.set_key(wanted, Existing::No, Purpose::Change, faults, &context).await
     }
 
-    /// Gives a key another secret by the body `{grace_seconds?, secret?}`; the old one is taken for so long. With a
-    /// secret that the key has already nothing changes, so that the call can be repeated.
+    /// Gives a key another secret by the body `{grace_seconds?, secret?}`; the ones before are taken for so long at most,
+    /// so 0 ends them all at once. A secret that the key has already stays, so that the call can be repeated.
     pub async fn rotate_key(
         &self,
         name: &str,
@@ -133,8 +133,8 @@ impl ConfigService {
         let name = key_id.as_str();
         let info = applied.snapshot.key(name).cloned();
         let credential = applied.snapshot.credentials.by_key.get(name);
-        let grace_until =
-            credential.and_then(|one| one.previous_at(OffsetDateTime::now_utc())).map(|(_, until)| until);
+        let now = OffsetDateTime::now_utc();
+        let grace_until = credential.and_then(|one| one.previous_at(now).map(|(_, until)| until).max());
         info.map(|info| IssuedKey { info, secret, grace_until })
             .ok_or_else(|| ConfigError::NotFound { what: "API key", name: name.to_owned() })
     }
@@ -169,7 +169,7 @@ fn read_rotation(body: &Value, key_id: KeyId, faults: &mut Vec<Fault>) -> Result
         value.as_u64().filter(|seconds| *seconds <= LONGEST_GRACE_SECONDS)
     });
     let secret = secret(&mut members);
-    let grace = Duration::from_secs(grace.unwrap_or(GRACE_SECONDS));
+    let grace = Some(Duration::from_secs(grace.unwrap_or(GRACE_SECONDS)));
     Ok(KeyUpsert { secret, grace, ..KeyUpsert::named(0, key_id) })
 }
 

@@ -17,7 +17,9 @@ use crate::{
     keyring::{Mac, SecretKey},
     preset::{self, QueryPreset},
     shape,
-    snapshot::{ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, Proof, RateLimit, Revision},
+    snapshot::{
+        ApiKeyInfo, ConfigSnapshot, Credential, Credentials, KeyId, MOST_PREVIOUS, Proof, RateLimit, Revision,
+    },
     sql::settings::Rows,
 };
 
@@ -30,9 +32,6 @@ struct KeyRow {
     label: String,
     enabled: bool,
     secret_hash: String,
-    previous_hash: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
-    previous_until: Option<OffsetDateTime>,
     rate_limit_burst: Option<u32>,
     rate_limit_per_seconds: Option<u32>,
     #[serde(with = "time::serde::rfc3339")]
@@ -40,7 +39,16 @@ struct KeyRow {
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
     mac: Option<String>,
-    previous_mac: Option<String>,
+    #[serde(default)]
+    previous: Vec<PreviousRow>,
+}
+
+#[derive(Deserialize)]
+struct PreviousRow {
+    secret_hash: String,
+    #[serde(with = "time::serde::rfc3339")]
+    until: OffsetDateTime,
+    mac: Option<String>,
 }
 
 /// A snapshot, and when what it shows was committed.
@@ -104,7 +112,7 @@ fn keys_of(rows: Value) -> Result<(Vec<ApiKeyInfo>, HashMap<String, Credential>)
 pub(crate) fn key_of(row: Value) -> Result<(ApiKeyInfo, Credential), ConfigError> {
     let row: KeyRow = serde_json::from_value(row).map_err(|error| broken_key(&error.to_string()))?;
     let key_id = KeyId::new(&row.key_id).ok_or_else(|| broken_key("a key id is not a name"))?;
-    for hash in [Some(&row.secret_hash), row.previous_hash.as_ref()].into_iter().flatten() {
+    for hash in std::iter::once(&row.secret_hash).chain(row.previous.iter().map(|one| &one.secret_hash)) {
         if !hash.starts_with("$argon2id$") || hash.len() > LONGEST_HASH {
             return Err(broken_key(&format!("the hash of a secret of {key_id} is no argon2id hash")));
         }
@@ -123,8 +131,13 @@ pub(crate) fn key_of(row: Value) -> Result<(ApiKeyInfo, Credential), ConfigError
     };
     let mac = |hex: Option<String>| hex.and_then(|hex| Mac::from_slice(&from_hex(&hex)?));
     let secret = Proof { hash: row.secret_hash, mac: mac(row.mac) };
-    let previous = Proof { hash: row.previous_hash.unwrap_or_default(), mac: mac(row.previous_mac) };
-    let previous = row.previous_until.map(|until| (previous, until));
+    let previous = row.previous.into_iter();
+    let mut previous: Vec<_> = previous
+        .map(|one| (Proof { hash: one.secret_hash, mac: mac(one.mac) }, one.until.to_offset(UtcOffset::UTC)))
+        .collect();
+    // Those that are taken for longest: a request is compared with no more of them.
+    previous.sort_unstable_by_key(|(_, until)| std::cmp::Reverse(*until));
+    previous.truncate(MOST_PREVIOUS);
     Ok((info, Credential { secret, previous }))
 }
 

@@ -20,15 +20,15 @@ mod watcher;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use revaer_telemetry::Telemetry;
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, watch};
 
 pub use self::{
-    address::{AddressKeeper, Reserving},
+    address::{AddressKeeper, Reservation, Reserving},
     apply::Applied,
     history::{HistoryPage, HistoryQuery, RevisionChange},
     issue::{HostKey, IssuedKey},
@@ -36,13 +36,23 @@ pub use self::{
     subscribers::Subscriber,
     token::IssuedToken,
 };
-use self::{load::Loaded, subscribers::Subscribers};
+use self::{authenticate::Mark, subscribers::Subscribers};
 use crate::{
     error::{ConfigError, Fault},
     keyring::{KeyFile, SecretKey},
-    snapshot::{ConfigSnapshot, Revision},
+    snapshot::ConfigSnapshot,
     sql::settings::Writer,
 };
+
+/// A writer that has waited for so long is told who is in the way.
+const TURN: Duration = Duration::from_secs(5);
+/// Writers that wait for their turn.
+const MOST_WRITERS: usize = 64;
+/// Marks that wait to be stored.
+const MOST_MARKS: usize = 64;
+const LOCKED: ConfigError = ConfigError::Locked { blocker: None };
+/// The server itself as a writer.
+const OWN: Writer<'static> = Writer { actor: "revaer-app", request_id: None, reason: None };
 
 /// Changesets that changed nothing, waiting to be told.
 const MOST_UNCHANGED: usize = 256;
@@ -56,6 +66,8 @@ pub struct BootstrapOptions {
     pub key_file: PathBuf,
     /// Settings that this process does not follow: pointer, and what is in force instead of them.
     pub overrides: Vec<Fault>,
+    /// Nobody else works on these settings: what a crash has cut may be finished.
+    pub alone: bool,
 }
 
 /// Who makes a change, and against what.
@@ -99,6 +111,9 @@ struct Shared {
     overrides: Vec<Fault>,
     /// Writers of this process queue here, so that they hold one connection and not the whole pool.
     writers: Semaphore,
+    writers_waiting: Semaphore,
+    /// Marks on their way to the database.
+    marks: (mpsc::Sender<Mark>, tokio::sync::Mutex<mpsc::Receiver<Mark>>),
     hashing: Hashing,
     /// When a refused setup token was last noted in the history.
     rejection_noted: Mutex<Option<Instant>>,
@@ -163,34 +178,28 @@ impl ConfigService {
         }
     }
 
-    /// Puts a snapshot in force, unless a later one is.
-    fn publish(&self, snapshot: ConfigSnapshot, committed_at: Instant) -> Arc<ConfigSnapshot> {
-        self.put_in_force(snapshot, committed_at, |new, current| new > current)
-    }
-
-    /// Puts a snapshot in force of which only the marks of keys may differ.
-    fn publish_again(&self, loaded: Loaded) -> Arc<ConfigSnapshot> {
-        self.put_in_force(loaded.snapshot, loaded.committed_at, |new, current| new >= current)
-    }
-
-    fn put_in_force(
-        &self,
-        snapshot: ConfigSnapshot,
-        committed_at: Instant,
-        is_due: impl Fn(Revision, Revision) -> bool,
-    ) -> Arc<ConfigSnapshot> {
-        let snapshot = Arc::new(snapshot);
+    /// Puts a snapshot in force, unless a later one is, and says whether it did.
+    fn publish(&self, snapshot: &Arc<ConfigSnapshot>, committed_at: Instant) -> bool {
         let _order = self.shared.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
-        if !is_due(snapshot.revision, before.revision) {
-            return snapshot;
+        if snapshot.revision <= before.revision {
+            return false;
         }
-        if snapshot.revision > before.revision {
-            self.shared.subscribers.begin(snapshot.revision, committed_at);
-            guards::observe(&before, &snapshot, &self.shared.telemetry);
+        self.shared.subscribers.begin(snapshot.revision, committed_at);
+        guards::observe(&before, snapshot, &self.shared.telemetry);
+        self.shared.published.send_replace(Arc::clone(snapshot));
+        true
+    }
+
+    /// Waits for its turn to write, among the writers of this process. Bounded, in number and in time: who has to wait
+    /// for longer is better told so.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ConfigError> {
+        let _place = self.shared.writers_waiting.try_acquire().map_err(|_| LOCKED)?;
+        match tokio::time::timeout(TURN, self.shared.writers.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(self.explain(LOCKED).await),
         }
-        self.shared.published.send_replace(Arc::clone(&snapshot));
-        snapshot
     }
 
     /// Runs one argon2id computation off the async workers, one at a time.

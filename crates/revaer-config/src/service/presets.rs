@@ -1,5 +1,7 @@
 //! Query presets: stored, changed, deleted. They are read from the snapshot.
 
+use std::{sync::Arc, time::Instant};
+
 use serde_json::Value;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
 use crate::{
     error::{ConfigError, Fault},
     preset::{self, QueryPreset},
+    snapshot::ConfigSnapshot,
     sql::presets,
 };
 
@@ -35,14 +38,13 @@ impl ConfigService {
                 return Err(ConfigError::invalid(faults));
             }
         };
-        self.write_preset(name, Some(&wanted), &context).await?;
-        let stored = self.snapshot().preset(name).cloned();
-        stored.ok_or_else(|| not_found(name))
+        let written = self.write_preset(name, Some(&wanted), &context).await?;
+        written.preset(name).cloned().ok_or_else(|| not_found(name))
     }
 
     /// Deletes a preset.
     pub async fn preset_delete(&self, name: &str, context: ChangeContext) -> Result<(), ConfigError> {
-        self.write_preset(name, None, &context).await
+        self.write_preset(name, None, &context).await.map(drop)
     }
 
     async fn write_preset(
@@ -50,15 +52,14 @@ impl ConfigService {
         name: &str,
         wanted: Option<&preset::Wanted>,
         context: &ChangeContext,
-    ) -> Result<(), ConfigError> {
-        // Never closed.
-        let _turn = self.shared.writers.acquire().await;
+    ) -> Result<Arc<ConfigSnapshot>, ConfigError> {
+        let _turn = self.turn().await?;
         let mut attempt = 0;
         loop {
             match self.try_write_preset(name, wanted, context).await {
                 Err(error) if commit::is_worth_retrying(&error, attempt) => attempt += 1,
                 Err(error) => return Err(self.explain(error).await),
-                Ok(()) => return Ok(()),
+                Ok(written) => return Ok(written),
             }
         }
     }
@@ -68,7 +69,7 @@ impl ConfigService {
         name: &str,
         wanted: Option<&preset::Wanted>,
         context: &ChangeContext,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<Arc<ConfigSnapshot>, ConfigError> {
         let OpenChange { mut transaction, current } = self.open_change(context).await?;
         let before = current.preset(name);
         match wanted {
@@ -78,15 +79,18 @@ impl ConfigService {
                 let message = format!("there are {MOST} presets already; delete one first");
                 return Err(ConfigError::invalid(vec![Fault::new("/path/name", message)]));
             }
-            Some(wanted) if before.is_some_and(|before| wanted.is_met_by(before)) => return Ok(()),
+            Some(wanted) if before.is_some_and(|before| wanted.is_met_by(before)) => {
+                return Ok(Arc::new(current));
+            }
             Some(wanted) => {
                 presets::preset_set(&mut transaction, name, &wanted.filter, wanted.sort.as_deref()).await?;
             }
         }
         let changed = self.read(&mut transaction, &self.secret_key()).await?;
         transaction.commit().await?;
-        self.publish(changed, std::time::Instant::now());
-        Ok(())
+        let written = Arc::new(changed);
+        self.publish(&written, Instant::now());
+        Ok(written)
     }
 }
 

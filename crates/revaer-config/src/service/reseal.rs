@@ -40,8 +40,9 @@ impl ConfigService {
         })
         .await?;
         transaction.commit().await?;
-        let own = self.shared.key_file.clone();
-        self.on_key_file(move || file.take_the_place_of(&own)).await?;
+        let (own, key) = (self.shared.key_file.clone(), Arc::clone(&new));
+        // The commit stands: where the file beside is gone the key is written again, since nothing else has it.
+        self.on_key_file(move || file.take_the_place_of(&own).or_else(|_| own.store(&key))).await?;
         self.set_secret_key(new);
         Ok(resealed)
     }
@@ -55,11 +56,13 @@ impl ConfigService {
     }
 }
 
-/// Finishes or forgets a rotation that was cut off; returns the key that holds.
+/// Finishes or forgets a rotation that was cut off, and returns the key that holds. Who is not alone touches no file:
+/// the rotation may be under way.
 pub(super) async fn settle(
     pool: &PgPool,
     key_file: &KeyFile,
     present: SecretKey,
+    alone: bool,
 ) -> Result<SecretKey, ConfigError> {
     let next_file = key_file.next();
     let reading = next_file.clone();
@@ -70,6 +73,9 @@ pub(super) async fn settle(
     let opens = |key: &SecretKey| probe.as_ref().is_some_and(|sealed| key.open(PROBE, sealed).is_some());
     let own = key_file.clone();
     let failed = || Err(ConfigError::Crypto { operation: "writing the secret key file" });
+    if !alone {
+        return Ok(if opens(&next) { next } else { present });
+    }
     if opens(&next) {
         run_blocking(move || next_file.take_the_place_of(&own)).await.unwrap_or_else(failed)?;
         tracing::warn!("a rotation of the secret key was cut off after its commit; it is finished now");

@@ -74,16 +74,19 @@ impl ConfigService {
             Err(ConfigError::invalid(faults))
         };
         match &completed {
-            Ok(_) => {
+            Ok(completed) => {
                 tracing::info!(event = "setup_token.consumed", "setup completed");
                 if let Some(reservation) = reservation {
-                    reservation.keep();
+                    reservation.keep(completed.snapshot.revision);
                 }
             }
             Err(error) => {
                 let peer = context.peer.as_deref();
                 tracing::warn!(event = "config.rejected", %error, peer, "setup was not completed");
-                run_blocking(move || report.undo()).await;
+                // Whether a commit without an answer was made is not known: what it may need stays.
+                if !matches!(error, ConfigError::Unavailable(_) | ConfigError::Failed(_)) {
+                    run_blocking(move || report.undo()).await;
+                }
             }
         }
         completed
@@ -98,7 +101,7 @@ impl ConfigService {
     ) -> Result<SetupCompleted, ConfigError> {
         let secret_key = self.key_for_setup(changeset).await?;
         let prepared = self.prepare_keys(changeset, &secret_key).await?;
-        let _turn = self.shared.writers.acquire().await;
+        let _turn = self.turn().await?;
         let mut attempt = 0;
         loop {
             match self.try_complete(token, changeset, &prepared, &secret_key, context).await {
@@ -146,7 +149,6 @@ impl ConfigService {
             return Err(ConfigError::invalid(faults));
         }
         check_version(&current, changeset)?;
-        judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
         if !tokens::token_consume(&mut transaction, token).await? {
             return Err(ConfigError::Token(TokenFault::Consumed));
         }
@@ -164,7 +166,9 @@ impl ConfigService {
             self.replace_key_file(secret_key).await?;
         }
         transaction.commit().await?;
-        Ok(self.publish(changed, Instant::now()))
+        let snapshot = Arc::new(changed);
+        self.publish(&snapshot, Instant::now());
+        Ok(snapshot)
     }
 
     /// Puts a new key into the file before the commit that needs it. Without that commit the server is still in

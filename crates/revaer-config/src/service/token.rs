@@ -43,7 +43,7 @@ impl ConfigService {
         let token = SetupToken::generate()?;
         let secret = token.secret.clone();
         let token_hash = self.hash(move || password::hash(&secret)).await?;
-        let _turn = self.shared.writers.acquire().await;
+        let _turn = self.turn().await?;
         let issued = async {
             let OpenChange { mut transaction, current } = self.open_change(&context).await?;
             if current.app.mode != Mode::Setup {

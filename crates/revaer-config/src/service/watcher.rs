@@ -3,7 +3,10 @@
 //! The listener never says what changed; the reader compares revisions. So a lost notification, a silent
 //! reconnect and a plain poll are one case.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use revaer_telemetry::{Backoff, Component, OnFailure, Tasks};
 use sqlx::postgres::{PgListener, PgPoolOptions};
@@ -23,6 +26,8 @@ const PROBE: &str = "revaer_settings_probe";
 const POLL: Duration = Duration::from_secs(5);
 /// What a change costs at most where no notification ever arrives.
 const POLL_DEAF: Duration = Duration::from_secs(1);
+/// How long a change of this process may take from its commit until it is in force.
+const OWN_CHANGE: Duration = Duration::from_millis(250);
 /// How often it is looked who has not put a revision in force.
 const LOOK: Duration = Duration::from_millis(500);
 /// A read that takes longer is a failure: the pool waits much longer for a server that is gone.
@@ -73,6 +78,8 @@ impl ConfigService {
         self.shared.wake.notify_one();
         self.probe(&mut listener).await?;
         while listener.try_recv().await?.is_some() {
+            // The probe may have been late.
+            self.shared.deaf.store(false, Ordering::Relaxed);
             self.shared.wake.notify_one();
         }
         Ok(())
@@ -103,6 +110,7 @@ impl ConfigService {
     }
 
     async fn follow(self, token: CancellationToken) {
+        let mut marks = self.shared.marks.1.lock().await;
         let mut looked_at = OffsetDateTime::now_utc();
         loop {
             let refreshed = tokio::time::timeout(PATIENCE, self.refresh()).await;
@@ -127,9 +135,13 @@ impl ConfigService {
             let now = OffsetDateTime::now_utc();
             guards::tell_expired(&self.snapshot(), looked_at, now, &self.shared.telemetry);
             looked_at = now;
+            if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, self.expire_token()).await {
+                tracing::debug!(%error, "whether the setup token has expired is noted later");
+            }
             tokio::select! {
                 () = token.cancelled() => return,
                 () = self.shared.wake.notified() => {}
+                Some(mark) = marks.recv() => self.store_mark(mark).await,
                 () = tokio::time::sleep(self.poll()) => {}
             }
         }
@@ -151,21 +163,29 @@ impl ConfigService {
 
     /// Reads a new snapshot where the revision rose.
     async fn refresh(&self) -> Result<(), ConfigError> {
-        self.expire_token().await?;
         let known = self.snapshot().revision;
         let revision = settings::read_revision(&self.shared.pool).await?;
         if revision <= known.get() {
             return Ok(());
         }
+        // A change of this process is put in force by whoever made it, who is about to.
+        let turn = tokio::time::timeout(OWN_CHANGE, self.shared.writers.acquire()).await;
+        if self.snapshot().revision.get() >= revision {
+            return Ok(());
+        }
+        drop(turn);
         let secret_key = self.secret_key();
         let rows = settings::read_all(&self.shared.pool, secret_key.id()).await?;
         let Loaded { snapshot, committed_at } = load::loaded(rows, secret_key)?;
-        tracing::info!(
-            event = "config.applied",
-            revision = snapshot.revision.get(),
-            "settings that another writer has changed are in force"
-        );
-        self.publish(snapshot, committed_at);
+        let snapshot = Arc::new(snapshot);
+        if self.publish(&snapshot, committed_at) {
+            let revision = snapshot.revision.get();
+            tracing::info!(
+                event = "config.applied",
+                revision,
+                "settings that another writer has changed are in force"
+            );
+        }
         Ok(())
     }
 }

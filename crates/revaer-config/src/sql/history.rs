@@ -129,6 +129,17 @@ pub(crate) async fn revisions_before(
     .await
 }
 
+/// How many rows the revisions from `least` to `most` have.
+pub(crate) async fn count_between(executor: impl PgExecutor<'_>, least: i64, most: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "rows!" FROM settings_history WHERE revision BETWEEN $1 AND $2"#,
+        least,
+        most
+    )
+    .fetch_one(executor)
+    .await
+}
+
 /// The rows of the revisions from `least` to `most`, in the order in which they were written.
 pub(crate) async fn rows_between(
     executor: impl PgExecutor<'_>,

@@ -12,8 +12,6 @@ pub(crate) struct KeyRow<'a> {
     pub(crate) label: &'a str,
     pub(crate) enabled: bool,
     pub(crate) secret_hash: Option<&'a str>,
-    /// Seconds for which a replaced secret is still taken; 0: not at all.
-    pub(crate) grace_seconds: f64,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) expires_at: Option<OffsetDateTime>,
 }
@@ -48,9 +46,6 @@ pub(crate) async fn key_update(connection: &mut PgConnection, row: &KeyRow<'_>) 
     let (burst, per_seconds) = row.limit();
     sqlx::query!(
         "UPDATE auth_api_keys SET label = $2, enabled = $3,
-            previous_hash = CASE WHEN $4::text IS NULL THEN previous_hash WHEN $8::float8 > 0 THEN secret_hash END,
-            previous_until = CASE WHEN $4::text IS NULL THEN previous_until
-                WHEN $8 > 0 THEN now() + make_interval(secs => $8) END,
             secret_hash = coalesce($4, secret_hash),
             rate_limit_burst = $5, rate_limit_per_seconds = $6, expires_at = $7
         WHERE key_id = $1",
@@ -60,8 +55,7 @@ pub(crate) async fn key_update(connection: &mut PgConnection, row: &KeyRow<'_>) 
         row.secret_hash,
         burst,
         per_seconds,
-        row.expires_at,
-        row.grace_seconds
+        row.expires_at
     )
     .execute(connection)
     .await?;
@@ -70,6 +64,49 @@ pub(crate) async fn key_update(connection: &mut PgConnection, row: &KeyRow<'_>) 
 
 pub(crate) async fn key_delete(connection: &mut PgConnection, key_id: &str) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM auth_api_keys WHERE key_id = $1", key_id).execute(connection).await?;
+    Ok(())
+}
+
+/// Keeps the present secret of a key for so long beside the next one.
+pub(crate) async fn previous_add(
+    connection: &mut PgConnection,
+    key_id: &str,
+    grace_seconds: f64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO auth_api_key_previous (key_id, secret_hash, until)
+        SELECT key_id, secret_hash, now() + make_interval(secs => $2) FROM auth_api_keys WHERE key_id = $1
+        ON CONFLICT (key_id, secret_hash) DO UPDATE SET until = excluded.until",
+        key_id,
+        grace_seconds
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends the secrets of before no later than so long from now; returns whether one ends earlier by that.
+pub(crate) async fn previous_end_within(
+    connection: &mut PgConnection,
+    key_id: &str,
+    grace_seconds: f64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE auth_api_key_previous SET until = now() + make_interval(secs => $2)
+        WHERE key_id = $1 AND until > now() + make_interval(secs => $2)",
+        key_id,
+        grace_seconds
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Forgets the secrets of before whose end has come.
+pub(crate) async fn previous_prune(connection: &mut PgConnection, key_id: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM auth_api_key_previous WHERE key_id = $1 AND until <= now()", key_id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -97,7 +134,9 @@ pub(crate) async fn mac_set(
     sqlx::query!(
         "DELETE FROM auth_api_key_macs m USING auth_api_keys k
         WHERE m.key_id = $1 AND k.key_id = $1
-            AND m.secret_hash <> k.secret_hash AND m.secret_hash IS DISTINCT FROM k.previous_hash",
+            AND m.secret_hash <> k.secret_hash
+            AND NOT EXISTS (SELECT FROM auth_api_key_previous p
+                WHERE p.key_id = m.key_id AND p.secret_hash = m.secret_hash)",
         key_id
     )
     .execute(connection)

@@ -30,13 +30,17 @@ pub(crate) async fn read_all(executor: impl PgExecutor<'_>, sealing_key: &str) -
             (SELECT to_jsonb(e) FROM settings_engine_profile e) AS engine,
             (SELECT to_jsonb(f) FROM settings_fs_policy f) AS fs,
             (SELECT coalesce(
-                jsonb_agg(to_jsonb(k) || jsonb_build_object(
-                    'mac', encode(m.mac, 'hex'), 'previous_mac', encode(p.mac, 'hex')) ORDER BY k.key_id), '[]')
+                jsonb_agg(to_jsonb(k) || jsonb_build_object('mac', encode(m.mac, 'hex'), 'previous', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object(
+                        'secret_hash', p.secret_hash, 'until', p.until, 'mac', encode(pm.mac, 'hex'))), '[]')
+                    FROM auth_api_key_previous p
+                    LEFT JOIN auth_api_key_macs pm
+                        ON pm.key_id = p.key_id AND pm.secret_hash = p.secret_hash AND pm.sealing_key = $1
+                    WHERE p.key_id = k.key_id AND p.until > now()
+                )) ORDER BY k.key_id), '[]')
              FROM auth_api_keys k
              LEFT JOIN auth_api_key_macs m
                 ON m.key_id = k.key_id AND m.secret_hash = k.secret_hash AND m.sealing_key = $1
-             LEFT JOIN auth_api_key_macs p
-                ON p.key_id = k.key_id AND p.secret_hash = k.previous_hash AND p.sealing_key = $1
             ) AS "keys!",
             (SELECT coalesce(array_agg(s.name ORDER BY s.name), '{}') FROM settings_secret s
              WHERE NOT starts_with(s.name, 'revaer.')) AS "secrets!",
@@ -90,11 +94,13 @@ pub(crate) async fn begin_change(connection: &mut PgConnection, writer: Writer<'
     Ok(())
 }
 
-/// The process that has kept a transaction with the settings open for longest.
+/// The process that has kept a transaction with the settings open for longest; not one that only reads, as a backup
+/// does, nor one that waits itself.
 pub(crate) async fn find_blocker(executor: impl PgExecutor<'_>) -> sqlx::Result<Option<i32>> {
     sqlx::query_scalar!(
         r#"SELECT a.pid AS "pid!" FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
         WHERE l.relation = 'settings_revision'::regclass AND l.granted AND a.pid <> pg_backend_pid()
+            AND l.mode <> 'AccessShareLock' AND a.wait_event_type IS DISTINCT FROM 'Lock'
         ORDER BY a.xact_start LIMIT 1"#
     )
     .fetch_optional(executor)

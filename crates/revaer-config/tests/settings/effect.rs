@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use revaer_config::{AddressKeeper, ConfigError, Reserving};
+use revaer_config::{AddressKeeper, ConfigError, Reservation, Reserving, Revision};
 use serde_json::json;
 
 use crate::support::{Fixture, context};
@@ -122,18 +122,39 @@ async fn a_changeset_that_changes_nothing_is_told_all_the_same() {
 
 #[derive(Default)]
 struct Scripted {
-    asked: Mutex<Vec<String>>,
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl AddressKeeper for Scripted {
     fn reserve(&self, address: SocketAddr) -> Reserving<'_> {
-        self.asked.lock().unwrap().push(address.to_string());
-        let outcome = if address.port() == 81 { Err("it is taken".to_owned()) } else { Ok(()) };
-        Box::pin(async move { outcome })
+        self.told.lock().unwrap().push(address.to_string());
+        let taken = ScriptedReservation { told: Arc::clone(&self.told), kept: false };
+        Box::pin(async move {
+            match address.port() {
+                81 => Err("it is taken".to_owned()),
+                _ => Ok(Box::new(taken) as Box<dyn Reservation>),
+            }
+        })
     }
+}
 
-    fn release(&self) {
-        self.asked.lock().unwrap().push("released".to_owned());
+struct ScriptedReservation {
+    told: Arc<Mutex<Vec<String>>>,
+    kept: bool,
+}
+
+impl Reservation for ScriptedReservation {
+    fn keep(mut self: Box<Self>, revision: Revision) {
+        self.told.lock().unwrap().push(format!("kept by {revision}"));
+        self.kept = true;
+    }
+}
+
+impl Drop for ScriptedReservation {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.told.lock().unwrap().push("given back".to_owned());
+        }
     }
 }
 
@@ -142,21 +163,21 @@ async fn an_address_that_cannot_be_listened_on_is_refused() {
     let (fixture, _) = Fixture::active().await;
     let keeper = Arc::new(Scripted::default());
     fixture.service.set_address_keeper(keeper.clone());
-    let asked = || std::mem::take(&mut *keeper.asked.lock().unwrap());
+    let asked = || std::mem::take(&mut *keeper.told.lock().unwrap());
     let refused = fixture.apply(json!({"app_profile": {"http_port": 81}})).await;
     let Err(ConfigError::Invalid { faults }) = refused else { panic!("taken") };
     assert_eq!(
         (faults[0].pointer.as_str(), faults[0].message.as_str()),
         ("/app_profile/http_port", "it is taken")
     );
-    assert_eq!(asked(), ["127.0.0.1:81", "released"]);
-    fixture.apply(json!({"app_profile": {"http_port": 82, "bind_addr": "::1"}})).await.unwrap();
-    assert_eq!(asked(), ["[::1]:82"]);
+    assert_eq!(asked(), ["127.0.0.1:81", "given back"]);
+    let moved = fixture.apply(json!({"app_profile": {"http_port": 82, "bind_addr": "::1"}})).await.unwrap();
+    assert_eq!(asked(), ["[::1]:82".to_owned(), format!("kept by {}", moved.revision)]);
     fixture.apply(json!({"app_profile": {"http_port": 82}})).await.unwrap();
     assert!(asked().is_empty(), "nothing moves");
     // A change that fails after the reservation gives it back.
     let context = revaer_config::ChangeContext { if_match: Some(1), ..context() };
     let stale = fixture.service.apply(json!({"app_profile": {"http_port": 83}}), context).await;
     assert!(matches!(stale, Err(ConfigError::Conflict { .. })));
-    assert_eq!(asked(), ["[::1]:83", "released"]);
+    assert_eq!(asked(), ["[::1]:83", "given back"]);
 }

@@ -37,7 +37,7 @@ async fn the_history_says_what_changed_by_whom_and_why() {
         (&json!({"max_upload_bps": null}), &json!({"max_upload_bps": 5}))
     );
     assert!(!all.to_string().contains("hunter2"));
-    let rotated = &entries[1]["changes"][0];
+    let rotated = entries[1]["changes"].as_array().unwrap().iter().find(|one| one["op"] == "update").unwrap();
     assert_eq!(
         (&rotated["key"], &rotated["new"]["secret_hash"]),
         (&json!("admin"), &json!("*** (replaced)"))

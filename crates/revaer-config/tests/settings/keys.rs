@@ -100,6 +100,72 @@ async fn a_rotation_with_a_secret_of_the_clients_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_second_rotation_keeps_the_promise_of_the_first_unless_it_is_to_end_at_once() {
+    let (fixture, api_key) = Fixture::active().await;
+    let (_, first) = api_key.split_once(':').unwrap();
+    let rotate = async |seconds: u64| {
+        let body = json!({"grace_seconds": seconds});
+        fixture.service.rotate_key("admin", body, context()).await
+    };
+    let second = rotate(60).await.unwrap();
+    let promised = second.grace_until.unwrap();
+    let third = rotate(300).await.unwrap();
+    let snapshot = fixture.service.snapshot();
+    assert_eq!(snapshot.authenticate("admin", first).unwrap().expires_at, Some(promised));
+    snapshot.authenticate("admin", &second.secret).unwrap();
+    assert_eq!(snapshot.authenticate_at("admin", first, promised), Err(AuthError::Rejected));
+    // The same secret again with less grace ends those before it earlier.
+    let body = json!({"secret": third.secret, "grace_seconds": 0});
+    let again = fixture.service.rotate_key("admin", body, context()).await.unwrap();
+    assert_eq!(again.grace_until, None);
+    let snapshot = fixture.service.snapshot();
+    for ended in [first, &second.secret] {
+        assert_eq!(snapshot.authenticate("admin", ended), Err(AuthError::Rejected));
+    }
+    snapshot.authenticate("admin", &third.secret).unwrap();
+    for _ in 0..4 {
+        rotate(60).await.unwrap();
+    }
+    assert!(matches!(rotate(60).await, Err(ConfigError::Invalid { .. })), "a fifth secret of before");
+    rotate(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_way_in_is_closed_by_no_number_of_steps() {
+    let (fixture, _) = Fixture::active().await;
+    let soon = OffsetDateTime::now_utc() + Duration::from_mins(5);
+    let soon = soon.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let ending = json!({"key_id": "tmp", "label": "l", "expires_at": soon});
+    fixture.service.issue_key(ending, context()).await.unwrap();
+    for closing in [
+        json!({"op": "upsert", "key_id": "admin", "enabled": false}),
+        json!({"op": "upsert", "key_id": "admin", "expires_at": soon}),
+        json!({"op": "delete", "key_id": "admin"}),
+    ] {
+        let refused = fixture.apply(json!({"api_keys": [closing]})).await;
+        assert!(matches!(refused, Err(ConfigError::LastKey)), "{closing}");
+    }
+    // Where only keys with ends are left, none of them may end earlier; another one may come.
+    fixture.sql("UPDATE auth_api_keys SET enabled = false WHERE key_id = 'admin'").await.unwrap();
+    let service = fixture.reopened().await;
+    assert!(matches!(service.revoke_key("tmp", context()).await, Err(ConfigError::LastKey)));
+    service.issue_key(json!({"label": "another"}), context()).await.unwrap();
+    service.revoke_key("tmp", context()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_with_an_end_is_issued_on_the_host_though_no_other_works() {
+    let (fixture, _) = Fixture::active().await;
+    fixture.sql("UPDATE auth_api_keys SET enabled = false").await.unwrap();
+    let expires_at = Some(OffsetDateTime::now_utc() + Duration::from_hours(1));
+    let key_id = KeyId::new("way-in").unwrap();
+    let wanted = HostKey { key_id, label: None, expires_at, replace: false };
+    let service = fixture.reopened().await;
+    let issued = service.issue_key_on_host(wanted, context()).await.unwrap();
+    service.snapshot().authenticate("way-in", &issued.secret).unwrap();
+}
+
+#[tokio::test]
 async fn keys_are_issued_and_revoked_one_at_a_time() {
     let (fixture, _) = Fixture::active().await;
     let service = &fixture.service;

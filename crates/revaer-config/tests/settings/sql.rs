@@ -131,6 +131,32 @@ async fn a_transaction_that_holds_the_settings_is_named() {
 }
 
 #[tokio::test]
+async fn who_waits_behind_a_transaction_is_told_in_time_and_writes_nothing_later() {
+    let (fixture, _) = Fixture::active().await;
+    let mut transaction = fixture.pool.begin().await.unwrap();
+    sqlx::query("UPDATE settings_engine_profile SET dht = false").execute(&mut *transaction).await.unwrap();
+    let before = fixture.stored_revision().await;
+    let change = |port: u16| fixture.apply(json!({"app_profile": {"http_port": port}}));
+    let began = std::time::Instant::now();
+    let answers = tokio::join!(change(1), change(2), change(3), change(4), change(5));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    for answer in [answers.0, answers.1, answers.2, answers.3, answers.4] {
+        assert!(matches!(answer, Err(ConfigError::Locked { .. })), "{answer:?}");
+    }
+    transaction.rollback().await.unwrap();
+    assert_eq!(fixture.stored_revision().await, before);
+    change(6).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_jump_of_the_revision_is_refused() {
+    let (fixture, _) = Fixture::active().await;
+    assert!(fixture.sql("UPDATE settings_revision SET revision = 9223372036854775807").await.is_err());
+    assert!(fixture.sql("UPDATE settings_revision SET revision = revision - 1").await.is_err());
+    fixture.apply(json!({"app_profile": {"http_port": 7071}})).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_row_that_breaks_a_rule_does_not_take_effect() {
     let (fixture, _) = Fixture::active().await;
     let tasks = fixture.watched();

@@ -133,6 +133,7 @@ async fn open(pool: &PgPool, data_dir: &Path, telemetry: &Telemetry) -> ConfigSe
         data_dir: data_dir.to_owned(),
         key_file: data_dir.join("secret.key"),
         overrides: Vec::new(),
+        alone: true,
     };
     ConfigService::bootstrap(pool.clone(), options, telemetry.clone()).await.unwrap()
 }
