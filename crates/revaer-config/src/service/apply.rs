@@ -112,8 +112,8 @@ impl ConfigService {
         context: &ChangeContext,
     ) -> Result<Applied, ConfigError> {
         let secret_key = self.secret_key();
-        let OpenChange { mut transaction, current } = self.open_change(context).await?;
-        check_conditions(&current, changeset, context)?;
+        let OpenChange { mut transaction, current, revision, broken } = self.open_change(context).await?;
+        check_conditions(revision, current.app.version, changeset, context)?;
         existing.check(&current, changeset)?;
         // Judged again: others may have changed what it was judged against.
         let faults = judge::faults(&current, changeset, purpose);
@@ -123,7 +123,8 @@ impl ConfigService {
         if purpose != Purpose::Host {
             judge::keeps_a_key(&current, &changeset.keys, OffsetDateTime::now_utc())?;
         }
-        let sections = commit::write(&mut transaction, &current, changeset, prepared, &secret_key).await?;
+        let sections =
+            commit::write(&mut transaction, &current, &broken, changeset, prepared, &secret_key).await?;
         let notices = self.notices(&judge::Documents::of(&current).differing(&changeset.changes));
         let changed =
             if sections.is_empty() { current } else { self.read(&mut transaction, &secret_key).await? };
@@ -165,12 +166,12 @@ impl Existing {
 }
 
 fn check_conditions(
-    current: &ConfigSnapshot,
+    revision: i64,
+    version: i64,
     changeset: &Changeset,
     context: &ChangeContext,
 ) -> Result<(), ConfigError> {
     let conflict = |what, expected, actual| Err(ConfigError::Conflict { what, expected, actual });
-    let (revision, version) = (current.revision.get(), current.app.version);
     match (context.if_match, changeset.expected_version) {
         (Some(expected), _) if expected != revision => conflict("revision", expected, revision),
         (_, Some(expected)) if expected != version => conflict("app_profile.version", expected, version),

@@ -6,30 +6,26 @@ use std::{
 };
 
 use revaer_telemetry::{Component as HealthComponent, Health, Telemetry};
-use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
 use super::{
     BootstrapOptions, ConfigService, Hashing, MOST_MARKS, MOST_UNCHANGED, MOST_WRITERS, OWN, Shared, guards,
-    load, reseal, run_blocking, subscribers::Subscribers,
+    load, repair, reseal, run_blocking, subscribers::Subscribers,
 };
 use crate::{
     error::{ConfigError, Fault},
-    field::Section,
     keyring::{KeyFile, SecretKey},
-    profile::{AppProfile, EngineProfile, FsPolicy, Mode},
+    profile::Mode,
     snapshot::ConfigSnapshot,
     sql::{
-        history, secrets,
+        secrets,
         settings::{self, Rows},
     },
 };
 
 /// The sealed secret that proves the secret key.
 pub(crate) const PROBE: &str = "revaer.probe";
-/// How far back the history is searched for a document that still holds.
-const HISTORY_DEPTH: i64 = 100;
 
 impl ConfigService {
     /// Opens the settings of a migrated database: reads or makes the secret key, makes the documents that do not
@@ -104,85 +100,19 @@ fn normal(data_dir: &Path) -> Result<String, ConfigError> {
 /// The snapshot of the rows; where one breaks a rule, of the last good one before it.
 async fn first_snapshot(
     pool: &PgPool,
-    mut rows: Rows,
+    rows: Rows,
     secret_key: &Arc<SecretKey>,
     health: &Health,
 ) -> Result<ConfigSnapshot, ConfigError> {
-    let mut broken = None;
-    for section in Section::ALL {
-        let row = match section {
-            Section::App => &mut rows.app,
-            Section::Engine => &mut rows.engine,
-            Section::Fs => &mut rows.fs,
-        };
-        let Err(ConfigError::InvalidStored { fault }) = check(section, row.as_ref()) else { continue };
-        let candidates = history::last_rows(pool, section.name(), HISTORY_DEPTH).await?;
-        *row = candidates.into_iter().find(|candidate| check(section, Some(candidate)).is_ok());
-        broken.get_or_insert(fault);
-    }
-    if let Value::Array(keys) = &mut rows.keys {
-        let mut good = Vec::with_capacity(keys.len());
-        for row in std::mem::take(keys) {
-            match load::key_of(row.clone()) {
-                Err(ConfigError::InvalidStored { fault }) => {
-                    broken.get_or_insert(fault);
-                    good.extend(last_good_key(pool, &row).await?);
-                }
-                _ => good.push(row),
-            }
-        }
-        *keys = good;
-    }
-    if let Value::Array(presets) = &mut rows.presets {
-        let mut good = Vec::with_capacity(presets.len());
-        for row in std::mem::take(presets) {
-            match load::preset_of(&row) {
-                Err(ConfigError::InvalidStored { fault }) => {
-                    broken.get_or_insert(fault);
-                    let name = row.get("name").and_then(Value::as_str).unwrap_or_default();
-                    let rows = history::last_rows_of(pool, "query_presets", name, HISTORY_DEPTH).await?;
-                    good.extend(rows.into_iter().find(|row| load::preset_of(row).is_ok()));
-                }
-                _ => good.push(row),
-            }
-        }
-        *presets = good;
-    }
-    if let Some(Fault { pointer, message }) = broken {
-        // Not the state of the stored revision: the watcher has to go on looking for one that holds.
-        rows.revision -= 1;
+    let mut connection = pool.acquire().await?;
+    let (rows, broken) = repair::last_good(&mut connection, rows).await?;
+    if let Some(Fault { pointer, message }) = broken.first() {
         let reason = format!(
             "the stored settings break a rule at {pointer} ({message}); the last good ones are in force"
         );
         health.degrade(HealthComponent::ConfigWatcher, reason);
     }
     load::snapshot_of(rows, Arc::clone(secret_key))
-}
-
-/// What the history says of a key, with the secret of its row: the history does not hold those. A row whose secret
-/// is nonsense lets nobody in.
-async fn last_good_key(pool: &PgPool, row: &Value) -> Result<Option<Value>, ConfigError> {
-    let name = row.get("key_id").and_then(Value::as_str).unwrap_or_default();
-    for mut candidate in history::last_rows_of(pool, "api_keys", name, HISTORY_DEPTH).await? {
-        let Some(members) = candidate.as_object_mut() else { continue };
-        for member in ["secret_hash", "mac", "previous"] {
-            if let Some(value) = row.get(member) {
-                members.insert(member.to_owned(), value.clone());
-            }
-        }
-        if load::key_of(candidate.clone()).is_ok() {
-            return Ok(Some(candidate));
-        }
-    }
-    Ok(None)
-}
-
-fn check(section: Section, row: Option<&Value>) -> Result<(), ConfigError> {
-    match section {
-        Section::App => load::profile_of::<AppProfile>(section, row).map(drop),
-        Section::Engine => load::profile_of::<EngineProfile>(section, row).map(drop),
-        Section::Fs => load::profile_of::<FsPolicy>(section, row).map(drop),
-    }
 }
 
 /// Says so where the secret key is not the one that the secrets were sealed with.

@@ -5,9 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{ChangeContext, ConfigService, load, prepare::PreparedKeys};
+use super::{
+    ChangeContext, ConfigService, load,
+    prepare::PreparedKeys,
+    repair::{self, Broken},
+};
 use crate::{
     changeset::{Changeset, KeyChange, KeyUpsert, SecretChange},
+    document::Change,
     error::{ConfigError, Fault},
     field::Section,
     judge::Documents,
@@ -23,6 +28,10 @@ const RETRIES: usize = 3;
 pub(super) struct OpenChange {
     pub(super) transaction: Transaction<'static, Postgres>,
     pub(super) current: ConfigSnapshot,
+    /// The revision of the stored rows; of `current` it is another one where a row is broken.
+    pub(super) revision: i64,
+    /// What of the stored rows breaks a rule: `current` has the last good ones instead.
+    pub(super) broken: Broken,
 }
 
 impl ConfigService {
@@ -30,16 +39,23 @@ impl ConfigService {
     pub(super) async fn open_change(&self, context: &ChangeContext) -> Result<OpenChange, ConfigError> {
         let mut transaction = self.shared.pool.begin().await?;
         settings::begin_change(&mut transaction, context.writer()).await?;
-        let current = self.read(&mut transaction, &self.secret_key()).await?;
-        Ok(OpenChange { transaction, current })
+        let secret_key = self.secret_key();
+        let rows = settings::read_all(&mut *transaction, secret_key.id()).await?;
+        let revision = rows.revision;
+        let (rows, broken) = repair::last_good(&mut transaction, rows).await?;
+        let current = load::snapshot_of(rows, secret_key)?;
+        Ok(OpenChange { transaction, current, revision, broken })
     }
 
+    /// The settings as they are in the transaction; of what breaks a rule the last good ones, so that a broken row
+    /// holds up nobody who changes another one.
     pub(super) async fn read(
         &self,
         connection: &mut PgConnection,
         secret_key: &Arc<SecretKey>,
     ) -> Result<ConfigSnapshot, ConfigError> {
-        let rows = settings::read_all(connection, secret_key.id()).await?;
+        let rows = settings::read_all(&mut *connection, secret_key.id()).await?;
+        let (rows, _broken) = repair::last_good(connection, rows).await?;
         load::snapshot_of(rows, Arc::clone(secret_key))
     }
 
@@ -67,6 +83,7 @@ pub(super) fn is_worth_retrying(error: &ConfigError, attempt: usize) -> bool {
 pub(super) async fn write(
     connection: &mut PgConnection,
     current: &ConfigSnapshot,
+    broken: &Broken,
     changeset: &Changeset,
     prepared: &PreparedKeys,
     secret_key: &SecretKey,
@@ -74,15 +91,20 @@ pub(super) async fn write(
     let mut sections = BTreeSet::new();
     let documents = Documents::of(current);
     let differing = documents.differing(&changeset.changes);
+    // What is broken is written though it is what the last good row has.
+    let due = |change: &&Change| {
+        differing.iter().any(|one| one.pointer() == change.pointer()) || broken.has_setting(&change.pointer())
+    };
     for section in Section::ALL {
-        let own: Vec<_> = differing.iter().copied().filter(|change| change.section == section).collect();
+        let own: Vec<_> =
+            changeset.changes.iter().filter(|change| change.section == section).filter(due).collect();
         if !own.is_empty() {
             settings::update_section(connection, section, &own).await?;
             sections.insert(section.name());
         }
     }
     for change in &changeset.keys {
-        if write_key(connection, current, change, prepared, secret_key).await? {
+        if write_key(connection, current, broken, change, prepared, secret_key).await? {
             sections.insert("api_keys");
         }
     }
@@ -97,6 +119,7 @@ pub(super) async fn write(
 async fn write_key(
     connection: &mut PgConnection,
     current: &ConfigSnapshot,
+    broken: &Broken,
     change: &KeyChange,
     prepared: &PreparedKeys,
     secret_key: &SecretKey,
@@ -104,7 +127,7 @@ async fn write_key(
     let (_, key_id) = change.name();
     let before = current.key(key_id);
     let KeyChange::Upsert(wanted) = change else {
-        if before.is_none() {
+        if before.is_none() && !broken.has_key(key_id) {
             return Ok(false);
         }
         keys::key_delete(connection, key_id).await?;
@@ -125,7 +148,8 @@ async fn write_key(
         && row.enabled == before.enabled
         && row.rate_limit == before.rate_limit
         && row.expires_at == before.expires_at
-        && secret.is_none();
+        && secret.is_none()
+        && !broken.has_key(key_id);
     let grace_seconds = wanted.grace.unwrap_or_default().as_secs_f64();
     if same {
         // The same secret again may still end the ones before it earlier.

@@ -11,6 +11,7 @@ mod issue;
 mod load;
 mod prepare;
 mod presets;
+mod repair;
 mod reseal;
 mod setup;
 mod subscribers;

@@ -70,7 +70,7 @@ impl ConfigService {
         wanted: Option<&preset::Wanted>,
         context: &ChangeContext,
     ) -> Result<Arc<ConfigSnapshot>, ConfigError> {
-        let OpenChange { mut transaction, current } = self.open_change(context).await?;
+        let OpenChange { mut transaction, current, .. } = self.open_change(context).await?;
         let before = current.preset(name);
         match wanted {
             None if before.is_none() => return Err(not_found(name)),

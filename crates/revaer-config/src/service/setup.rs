@@ -140,7 +140,7 @@ impl ConfigService {
         secret_key: &Arc<SecretKey>,
         context: &ChangeContext,
     ) -> Result<Arc<ConfigSnapshot>, ConfigError> {
-        let OpenChange { mut transaction, current } = self.open_change(context).await?;
+        let OpenChange { mut transaction, current, broken, .. } = self.open_change(context).await?;
         if current.app.mode != Mode::Setup {
             return Err(ConfigError::NotInSetup);
         }
@@ -152,7 +152,7 @@ impl ConfigService {
         if !tokens::token_consume(&mut transaction, token).await? {
             return Err(ConfigError::Token(TokenFault::Consumed));
         }
-        commit::write(&mut transaction, &current, changeset, prepared, secret_key).await?;
+        commit::write(&mut transaction, &current, &broken, changeset, prepared, secret_key).await?;
         let probe: [u8; 16] = random()?;
         let sealed = secret_key.seal(PROBE, &probe)?;
         secrets::secret_set(&mut transaction, PROBE, secret_key.id(), &sealed).await?;

@@ -45,7 +45,7 @@ impl ConfigService {
         let token_hash = self.hash(move || password::hash(&secret)).await?;
         let _turn = self.turn().await?;
         let issued = async {
-            let OpenChange { mut transaction, current } = self.open_change(&context).await?;
+            let OpenChange { mut transaction, current, .. } = self.open_change(&context).await?;
             if current.app.mode != Mode::Setup {
                 return Err(ConfigError::NotInSetup);
             }

@@ -26,9 +26,12 @@ pub(crate) async fn read_all(executor: impl PgExecutor<'_>, sealing_key: &str) -
             r.revision,
             CASE WHEN isfinite(r.changed_at) THEN extract(epoch FROM clock_timestamp() - r.changed_at)::float8
                 ELSE 0 END AS "age_seconds!",
-            (SELECT to_jsonb(a) FROM settings_app_profile a) AS app,
-            (SELECT to_jsonb(e) FROM settings_engine_profile e) AS engine,
-            (SELECT to_jsonb(f) FROM settings_fs_policy f) AS fs,
+            CASE WHEN (SELECT count(*) = 1 FROM settings_app_profile)
+                THEN (SELECT to_jsonb(a) FROM settings_app_profile a LIMIT 1) END AS app,
+            CASE WHEN (SELECT count(*) = 1 FROM settings_engine_profile)
+                THEN (SELECT to_jsonb(e) FROM settings_engine_profile e LIMIT 1) END AS engine,
+            CASE WHEN (SELECT count(*) = 1 FROM settings_fs_policy)
+                THEN (SELECT to_jsonb(f) FROM settings_fs_policy f LIMIT 1) END AS fs,
             (SELECT coalesce(
                 jsonb_agg(to_jsonb(k) || jsonb_build_object('mac', encode(m.mac, 'hex'), 'previous', (
                     SELECT coalesce(jsonb_agg(jsonb_build_object(

@@ -185,6 +185,35 @@ async fn a_row_that_breaks_a_rule_does_not_take_effect() {
 }
 
 #[tokio::test]
+async fn a_broken_row_holds_up_no_other_change_and_is_mended_by_one() {
+    let (fixture, _) = Fixture::active().await;
+    let tasks = fixture.watched();
+    fixture
+        .sql(
+            "ALTER TABLE settings_app_profile DROP CONSTRAINT settings_app_profile_http_port_check;
+            UPDATE settings_app_profile SET http_port = 70000",
+        )
+        .await
+        .unwrap();
+    let mut degraded = fixture.telemetry.health.subscribe();
+    degraded.wait_for(|names| names.contains(&"config_watcher")).await.unwrap();
+
+    let stored = fixture.stored_revision().await;
+    fixture.service.issue_key(json!({"label": "way in"}), context()).await.unwrap();
+    let conditional = revaer_config::ChangeContext { if_match: Some(stored + 1), ..context() };
+    let change = json!({"engine_profile": {"dht": false}});
+    let applied = fixture.service.apply(change, conditional).await.unwrap();
+    assert!(!applied.snapshot.engine.dht && applied.snapshot.app.http_port == 7070);
+    assert_eq!(fixture.telemetry.health.degraded(), ["config_watcher"]);
+
+    // The very value that is in force all the time.
+    let mended = fixture.apply(json!({"app_profile": {"http_port": 7070}})).await.unwrap();
+    assert_eq!(mended.revision.get(), stored + 3);
+    degraded.wait_for(|names| !names.contains(&"config_watcher")).await.unwrap();
+    drop(tasks);
+}
+
+#[tokio::test]
 async fn a_key_written_by_sql_is_verified_once_and_then_fast() {
     let (fixture, api_key) = Fixture::active().await;
     let tasks = fixture.watched();
