@@ -40,6 +40,10 @@ ALTER TABLE auth_api_key_macs
 
 -- History --------------------------------------------------------------------------------------------------
 
+-- It is only added to: a revision that is missing in between would be told as another one.
+CREATE TRIGGER keep_rows BEFORE DELETE ON settings_history
+    FOR EACH STATEMENT EXECUTE FUNCTION settings_refuse('the history is only added to');
+
 -- What may be shown of `doc`: a masked column says no more than whether it differs from the same one of `other`.
 CREATE FUNCTION settings_masked_against(doc jsonb, other jsonb, masked text[]) RETURNS jsonb
     LANGUAGE sql IMMUTABLE SET search_path FROM CURRENT AS $$

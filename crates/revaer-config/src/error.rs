@@ -65,7 +65,7 @@ pub enum AuthError {
 pub enum ConfigError {
     /// The document is wrong; every fault of it is listed.
     #[error(
-        "the settings document has {}; the first is at {}",
+        "the document has {}; the first is at {}",
         counted(faults.len()),
         faults.first().map_or("", |fault| if fault.pointer.is_empty() { "its root" } else { &fault.pointer })
     )]
@@ -170,6 +170,9 @@ pub enum ConfigError {
     /// The database answers a statement with an error that has nothing to do with the caller.
     #[error("a settings statement failed")]
     Failed(#[source] sqlx::Error),
+    /// The database has no room left to write to.
+    #[error("the database has no room left on its disk; make room, and repeat")]
+    Full(#[source] sqlx::Error),
     /// The database cannot be asked; a moment later it may work.
     #[error("the settings database does not answer")]
     Unavailable(#[source] sqlx::Error),
@@ -206,6 +209,8 @@ impl From<sqlx::Error> for ConfigError {
         match (code.as_ref(), constraint) {
             // Lock not available, which `lock_timeout` raises.
             ("55P03", _) => Self::Locked { blocker: None },
+            // Disk full; and writes that were refused because of it before.
+            ("53100", _) => Self::Full(error),
             (_, Some(constraint)) => Self::Refused { constraint, source: error },
             // Connection exceptions, insufficient resources, operator intervention.
             (code, None) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
@@ -223,8 +228,8 @@ mod tests {
     #[test]
     fn faults_are_counted_in_words_that_agree() {
         let one = ConfigError::invalid(vec![Fault::new("/a", "no")]);
-        assert_eq!(one.to_string(), "the settings document has 1 fault; the first is at /a");
+        assert_eq!(one.to_string(), "the document has 1 fault; the first is at /a");
         let two = ConfigError::invalid(vec![Fault::new("", "no"), Fault::new("/b", "no")]);
-        assert_eq!(two.to_string(), "the settings document has 2 faults; the first is at its root");
+        assert_eq!(two.to_string(), "the document has 2 faults; the first is at its root");
     }
 }

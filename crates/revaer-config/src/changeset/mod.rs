@@ -72,8 +72,10 @@ pub(crate) fn read(body: &Value, purpose: Purpose) -> (Changeset, Vec<Fault>) {
                 changeset.passphrase = read_passphrase(value, &mut faults);
             }
             _ => {
-                let message =
-                    "is not known; known are app_profile, engine_profile, fs_policy, api_keys, secrets";
+                let more = if purpose == Purpose::Setup { ", passphrase" } else { "" };
+                let message = format!(
+                    "is not known; known are app_profile, engine_profile, fs_policy, api_keys, secrets{more}"
+                );
                 faults.push(Fault::new(format!("/{}", crate::text::pointer_token(name)), message));
             }
         }

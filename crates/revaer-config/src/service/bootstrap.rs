@@ -129,6 +129,14 @@ async fn report_key(
     }
     let probe = secrets::secret_read(pool, PROBE).await?;
     if probe.is_some_and(|sealed| secret_key.open(PROBE, &sealed).is_some()) {
+        let others = secrets::secrets_of_others(pool, secret_key.id()).await?;
+        if others > 0 {
+            let reason = format!(
+                "{others} secrets were sealed under another key than that of {}, and can not be opened; set them again, or delete them",
+                key_file.path().display()
+            );
+            health.degrade(HealthComponent::ApiKeys, reason);
+        }
         return Ok(());
     }
     let what = if made { "was missing and made anew" } else { "is not the one the secrets were sealed with" };

@@ -22,6 +22,7 @@ use crate::{
 
 /// Seconds that a rotated secret is still taken, unless the request says otherwise.
 const GRACE_SECONDS: u64 = 300;
+const PAST: &str = "lies in the past: the key would never be taken";
 /// A month.
 const LONGEST_GRACE_SECONDS: u64 = 2_592_000;
 
@@ -89,6 +90,9 @@ impl ConfigService {
         key: HostKey,
         context: ChangeContext,
     ) -> Result<IssuedKey, ConfigError> {
+        if key.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
+            return Err(ConfigError::invalid(vec![Fault::new("/expires_at", PAST)]));
+        }
         let mut wanted = KeyUpsert::named(0, key.key_id);
         wanted.label = key.label;
         wanted.enabled = Some(true);
@@ -154,6 +158,9 @@ fn read_issue(body: &Value, faults: &mut Vec<Fault>) -> Result<KeyUpsert, Config
     }
     let label = label(&mut members);
     let (rate_limit, expires_at) = (rate_limit(&mut members), expires_at(&mut members));
+    if matches!(expires_at, Some(Nullable::Value(end)) if end <= OffsetDateTime::now_utc()) {
+        members.fault("expires_at", PAST);
+    }
     let key_id = match named {
         Some(key_id) => key_id,
         None => made_name()?,

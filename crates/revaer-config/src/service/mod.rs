@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use revaer_telemetry::Telemetry;
+use revaer_telemetry::{Component, Telemetry};
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, watch};
 
@@ -195,11 +195,18 @@ impl ConfigService {
     /// Waits for its turn to write, among the writers of this process. Bounded, in number and in time: who has to wait
     /// for longer is better told so.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, ConfigError> {
-        let _place = self.shared.writers_waiting.try_acquire().map_err(|_| LOCKED)?;
-        match tokio::time::timeout(TURN, self.shared.writers.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
+        let waited = match self.shared.writers_waiting.try_acquire() {
+            Ok(_place) => tokio::time::timeout(TURN, self.shared.writers.acquire()).await.ok(),
+            Err(_) => None,
+        };
+        match waited {
+            Some(Ok(turn)) => Ok(turn),
+            // Those before it wait for a database that is away.
+            _ if self.shared.telemetry.health.degraded().contains(&Component::Database.name()) => {
+                Err(ConfigError::Unavailable(sqlx::Error::PoolTimedOut))
+            }
             // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(self.explain(LOCKED).await),
+            _ => Err(self.explain(LOCKED).await),
         }
     }
 

@@ -56,6 +56,40 @@ impl ConfigService {
         Ok(prepared)
     }
 
+    /// What of the settings in force the machine or the other settings do not allow any more: an account that is gone,
+    /// a root that `allow_paths` does not cover. Directories are asked about elsewhere, with their volumes.
+    pub async fn environment_faults(&self) -> Vec<Fault> {
+        let snapshot = self.snapshot();
+        let fs = &snapshot.fs;
+        let mut faults = Vec::new();
+        let covered = |root: &std::path::Path| {
+            fs.allow_paths.is_empty() || fs.allow_paths.iter().any(|allowed| root.starts_with(allowed))
+        };
+        for (pointer, root) in [
+            ("/engine_profile/download_root", &snapshot.engine.download_root),
+            ("/fs_policy/library_root", &fs.library_root),
+        ] {
+            if !covered(root) {
+                let message = format!("{} is not within fs_policy.allow_paths", root.display());
+                faults.push(Fault::new(pointer, message));
+            }
+        }
+        let accounts = [
+            ("/fs_policy/owner", AccountKind::User, fs.owner.clone()),
+            ("/fs_policy/group", AccountKind::Group, fs.group.clone()),
+        ];
+        let looked_up = run_blocking(move || {
+            let accounts =
+                accounts.into_iter().filter_map(|(pointer, kind, name)| Some((pointer, kind, name?)));
+            let faults = accounts.filter_map(|(pointer, kind, name)| {
+                environment::account_fault(kind, &name).map(|fault| Fault::new(pointer, fault))
+            });
+            faults.collect::<Vec<_>>()
+        });
+        faults.extend(looked_up.await.unwrap_or_default());
+        faults
+    }
+
     /// Asks the machine whether it can do what changes; directories are made on the way.
     pub(super) async fn check_environment(&self, wanted: Wanted) -> Report {
         let directories = wanted.directories.clone();

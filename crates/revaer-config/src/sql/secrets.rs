@@ -32,6 +32,16 @@ pub(crate) async fn secret_delete(connection: &mut PgConnection, name: &str) -> 
     Ok(())
 }
 
+/// How many secrets are sealed under another key.
+pub(crate) async fn secrets_of_others(executor: impl PgExecutor<'_>, sealing_key: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM settings_secret WHERE sealing_key <> $1"#,
+        sealing_key
+    )
+    .fetch_one(executor)
+    .await
+}
+
 /// A sealed value with its name.
 pub(crate) struct SealedRow {
     pub(crate) name: String,

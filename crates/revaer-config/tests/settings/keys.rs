@@ -187,6 +187,8 @@ async fn keys_are_issued_and_revoked_one_at_a_time() {
     let mut pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
     pointers.sort_unstable();
     assert_eq!(pointers, ["/expires_at", "/label", "/more", "/rate_limit"]);
+    let past = json!({"label": "l", "expires_at": "2020-01-01T00:00:00Z"});
+    assert!(matches!(service.issue_key(past, context()).await, Err(ConfigError::Invalid { .. })));
     let Err(ConfigError::Invalid { faults }) = service.issue_key(json!({}), context()).await else {
         panic!("a key without a label")
     };

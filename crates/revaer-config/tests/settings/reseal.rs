@@ -58,3 +58,12 @@ async fn a_secret_that_does_not_open_stops_the_rotation() {
     assert!(matches!(refused, Err(ConfigError::Sealed { name }) if name == "a"));
     assert_eq!(fs::read(fixture.path("secret.key")).unwrap(), before);
 }
+
+#[tokio::test]
+async fn a_secret_that_was_sealed_under_another_key_is_said_at_the_start() {
+    let (fixture, _) = Fixture::active().await;
+    fixture.apply(json!({"secrets": [{"op": "set", "name": "a", "value": "v"}]})).await.unwrap();
+    fixture.sql("UPDATE settings_secret SET sealing_key = 'another' WHERE name = 'a'").await.unwrap();
+    drop(fixture.reopened().await);
+    assert_eq!(fixture.telemetry.health.degraded(), ["api_keys"]);
+}
