@@ -59,14 +59,15 @@ pub struct Logging {
     pub follows_format: bool,
 }
 
-/// Logs as the settings say, and otherwise as soon as they say otherwise.
+/// Logs and exports traces as the settings say, and otherwise as soon as they say otherwise. What has been traced is
+/// delivered at the end.
 pub(crate) async fn logging(
     config: ConfigService,
     logging: Logging,
     stop: CancellationToken,
 ) -> Result<(), LoggingError> {
     let mut settings = config.subscribe("telemetry");
-    let mut shown = None;
+    let (mut shown, mut endpoint) = (None, None);
     while let Some(snapshot) = next(&mut settings, &stop).await {
         let telemetry = &snapshot.app.telemetry;
         if logging.follows_format {
@@ -82,7 +83,17 @@ pub(crate) async fn logging(
             tracing::info!(level, "messages of this level are logged");
             shown = Some(telemetry.log_level);
         }
+        if endpoint != telemetry.otlp_endpoint {
+            endpoint.clone_from(&telemetry.otlp_endpoint);
+            if let Err(error) = logging.logger.export_traces(endpoint.as_deref()).await {
+                let reason = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(reason, "traces are not exported");
+            }
+        }
         settings.applied(snapshot.revision);
+    }
+    if let Err(error) = logging.logger.export_traces(None).await {
+        tracing::debug!(%error, "the last traces are dropped");
     }
     Ok(())
 }

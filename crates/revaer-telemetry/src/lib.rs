@@ -1,5 +1,5 @@
 //! What every other crate tells the operator through: tasks with a name and a failure policy, one health
-//! registry, one metrics registry, and the logger.
+//! registry, one metrics registry, the logger, and traces.
 //!
 //! Nothing here is global: the composition root makes one of each and hands clones down.
 
@@ -8,6 +8,7 @@ mod health;
 pub mod logging;
 mod metrics;
 mod tasks;
+pub mod traces;
 
 pub use guardrails::{Guard, GuardEntry, Guardrails};
 pub use health::{Component, Health, Status};

@@ -8,13 +8,18 @@ use std::{
     },
 };
 
-use tracing::Metadata;
+use tracing::{
+    Event, Subscriber,
+    span::{Attributes, Id, Record},
+};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, fmt,
-    layer::{Context, Filter, SubscriberExt},
+    EnvFilter, Layer, Registry, fmt,
+    layer::{Context, SubscriberExt},
     reload,
     util::SubscriberInitExt,
 };
+
+use crate::traces::{Traces, TracesError};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +52,27 @@ pub enum LoggingError {
     Ended(#[from] reload::Error),
 }
 
-/// Lets the events through that are to be written in one of the two forms.
-struct Form {
+/// Writes events in one of the two forms, while that is the one asked for. Of spans it always takes the fields, so
+/// that they are there when it is its turn.
+struct Form<L> {
+    lines: L,
     pretty: Arc<AtomicBool>,
     own: bool,
 }
 
-impl<S> Filter<S> for Form {
-    // Asked for each event, and not once for each place in the code that logs: the default of `callsite_enabled`.
-    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        metadata.is_span() || self.pretty.load(Ordering::Relaxed) == self.own
+impl<S: Subscriber, L: Layer<S>> Layer<S> for Form<L> {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.lines.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.lines.on_record(id, values, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if self.pretty.load(Ordering::Relaxed) == self.own {
+            self.lines.on_event(event, context);
+        }
     }
 }
 
@@ -65,6 +81,7 @@ impl<S> Filter<S> for Form {
 pub struct Logger {
     filter: reload::Handle<EnvFilter, Registry>,
     pretty: Arc<AtomicBool>,
+    traces: Traces,
 }
 
 impl Logger {
@@ -77,6 +94,13 @@ impl Logger {
     pub fn set_format(&self, format: LogFormat) {
         self.pretty.store(format == LogFormat::Pretty, Ordering::Relaxed);
     }
+
+    /// Exports traces by OTLP to `endpoint` (`http` or `https`; `/v1/traces` is added where it is not there) from now
+    /// on, or no longer. Returns when what has ended before is delivered where it was to go, at most a second later.
+    /// After an error nothing is exported.
+    pub async fn export_traces(&self, endpoint: Option<&str>) -> Result<(), TracesError> {
+        self.traces.export(endpoint).await
+    }
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
@@ -86,24 +110,25 @@ fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
 /// Installs the process's logger with `filter` (a level, or `tracing` directives).
 ///
 /// Both forms stand ready and each event is written by one of them. Exchanging one for the other would not do: a span
-/// that was open at that moment has its fields in the form of the old one only.
+/// that was open at that moment has its fields in the form of the old one only. The filter holds for what is written;
+/// traces have their own.
 pub fn install(filter: &str, format: LogFormat) -> Result<Logger, LoggingError> {
-    let (layer, filter) = reload::Layer::new(parse(filter)?);
+    let (written, filter) = reload::Layer::new(parse(filter)?);
     let pretty = Arc::new(AtomicBool::new(format == LogFormat::Pretty));
+    let traces = Traces::off();
+    let json = Form {
+        lines: fmt::layer().json().with_writer(std::io::stderr),
+        pretty: Arc::clone(&pretty),
+        own: false,
+    };
+    let text = Form {
+        lines: fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr),
+        pretty: Arc::clone(&pretty),
+        own: true,
+    };
     tracing_subscriber::registry()
-        .with(layer)
-        .with(
-            fmt::layer()
-                .json()
-                .with_writer(std::io::stderr)
-                .with_filter(Form { pretty: Arc::clone(&pretty), own: false }),
-        )
-        .with(
-            fmt::layer()
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_writer(std::io::stderr)
-                .with_filter(Form { pretty: Arc::clone(&pretty), own: true }),
-        )
+        .with(json.and_then(text).with_filter(written))
+        .with(traces.layer())
         .try_init()?;
-    Ok(Logger { filter, pretty })
+    Ok(Logger { filter, pretty, traces })
 }

@@ -14,6 +14,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use revaer_api_models::{ProblemKind, REQUEST_ID_HEADER};
 use revaer_config::ConfigSnapshot;
+use revaer_telemetry::traces;
 use tracing::Instrument as _;
 
 use crate::{
@@ -41,13 +42,10 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let method = method_label(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!(
-        "request",
-        request_id = identity.0.as_str(),
-        method,
-        path,
-        traceparent = traceparent(request.headers())
-    );
+    let traceparent = traceparent(request.headers());
+    let span = tracing::info_span!("request", request_id = identity.0.as_str(), method, path, traceparent);
+    let exported =
+        traces::Request::begun(&span, method, route.as_ref().map(MatchedPath::as_str), traceparent);
     request.extensions_mut().insert(identity.clone());
     async {
         let settings = app.config.snapshot();
@@ -65,6 +63,7 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
         let pattern = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
         app.metrics.http_request(method, pattern, code, elapsed.as_secs_f64());
         tracing::debug!(code, duration_ms = elapsed.as_secs_f64() * 1000.0, "answered");
+        exported.answered(code);
         response
     }
     .instrument(span)
