@@ -170,6 +170,12 @@ pub enum ConfigError {
     /// The database answers a statement with an error that has nothing to do with the caller.
     #[error("a settings statement failed")]
     Failed(#[source] sqlx::Error),
+    /// This instance may not write (any more).
+    #[error("this server may not change settings now: {reason}")]
+    Fenced {
+        /// Who has taken over, or what was lost.
+        reason: String,
+    },
     /// The database has no room left to write to.
     #[error("the database has no room left on its disk; make room, and repeat")]
     Full(#[source] sqlx::Error),

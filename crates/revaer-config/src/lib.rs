@@ -35,7 +35,8 @@ pub use profile::{
     MoveMode, Par2, Telemetry, Tracker,
 };
 pub use service::{
-    AddressKeeper, Applied, BootstrapOptions, ChangeContext, ConfigService, HistoryPage, HistoryQuery,
-    HostKey, IssuedKey, IssuedToken, Reservation, Reserving, RevisionChange, SetupCompleted, Subscriber,
+    AddressKeeper, Applied, BootstrapOptions, ChangeContext, ConfigService, Fence, Fencing, HistoryPage,
+    HistoryQuery, HostKey, IssuedKey, IssuedToken, Reservation, Reserving, RevisionChange, SetupCompleted,
+    Subscriber,
 };
 pub use snapshot::{ApiKeyInfo, ConfigSnapshot, KeyId, RateLimit, Revision};

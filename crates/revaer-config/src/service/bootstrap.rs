@@ -59,6 +59,7 @@ impl ConfigService {
             publishing: Mutex::default(),
             unchanged: broadcast::Sender::new(MOST_UNCHANGED),
             address_keeper: OnceLock::new(),
+            fence: OnceLock::new(),
             overrides: options.overrides,
             writers: Semaphore::new(1),
             writers_waiting: Semaphore::new(MOST_WRITERS),

@@ -39,6 +39,7 @@ impl ConfigService {
     pub(super) async fn open_change(&self, context: &ChangeContext) -> Result<OpenChange, ConfigError> {
         let mut transaction = self.shared.pool.begin().await?;
         settings::begin_change(&mut transaction, context.writer()).await?;
+        self.ask_fence(&mut transaction).await?;
         let secret_key = self.secret_key();
         let rows = settings::read_all(&mut *transaction, secret_key.id()).await?;
         let revision = rows.revision;

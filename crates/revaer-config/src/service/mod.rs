@@ -5,6 +5,7 @@ mod apply;
 mod authenticate;
 mod bootstrap;
 mod commit;
+mod fence;
 mod guards;
 mod history;
 mod issue;
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, mpsc, watch};
 pub use self::{
     address::{AddressKeeper, Reservation, Reserving},
     apply::Applied,
+    fence::{Fence, Fencing},
     history::{HistoryPage, HistoryQuery, RevisionChange},
     issue::{HostKey, IssuedKey},
     setup::SetupCompleted,
@@ -109,6 +111,7 @@ struct Shared {
     subscribers: Arc<Subscribers>,
     unchanged: broadcast::Sender<RevisionChange>,
     address_keeper: OnceLock<Arc<dyn AddressKeeper>>,
+    fence: OnceLock<Arc<dyn Fence>>,
     overrides: Vec<Fault>,
     /// Writers of this process queue here, so that they hold one connection and not the whole pool.
     writers: Semaphore,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use revaer_config::{AddressKeeper, ConfigError, Reservation, Reserving, Revision};
+use revaer_config::{AddressKeeper, ConfigError, Fence, Fencing, Reservation, Reserving, Revision};
 use serde_json::json;
 
 use crate::support::{Fixture, context};
@@ -180,4 +180,26 @@ async fn an_address_that_cannot_be_listened_on_is_refused() {
     let stale = fixture.service.apply(json!({"app_profile": {"http_port": 83}}), context).await;
     assert!(matches!(stale, Err(ConfigError::Conflict { .. })));
     assert_eq!(asked(), ["[::1]:83", "given back"]);
+}
+
+struct TakenOver;
+
+impl Fence for TakenOver {
+    fn check<'a>(&'a self, _connection: &'a mut sqlx::PgConnection) -> Fencing<'a> {
+        Box::pin(async { Err("another has taken over".to_owned()) })
+    }
+}
+
+#[tokio::test]
+async fn who_was_taken_over_changes_no_settings() {
+    let (fixture, _) = Fixture::active().await;
+    let before = fixture.stored_revision().await;
+    fixture.service.set_fence(Arc::new(TakenOver));
+    let refused = fixture.apply(json!({"engine_profile": {"dht": false}})).await;
+    assert!(matches!(refused, Err(ConfigError::Fenced { .. })));
+    assert!(matches!(
+        fixture.service.issue_key(json!({"label": "l"}), context()).await,
+        Err(ConfigError::Fenced { .. })
+    ));
+    assert_eq!(fixture.stored_revision().await, before);
 }
