@@ -6,7 +6,6 @@ mod place;
 use std::{convert::Infallible, time::Duration};
 
 use revaer_config::ConfigService;
-use revaer_telemetry::{Component, Health};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -20,7 +19,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) async fn keep(
     config: ConfigService,
     gate: RootGate,
-    health: Health,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let mut snapshots = config.watch();
@@ -36,7 +34,6 @@ pub(crate) async fn keep(
         let Some(refused) = stop.run_until_cancelled(following).await else { return Ok(()) };
         for (root, reason) in &refused {
             warn!(root = %root.display(), reason, "a root cannot be watched yet");
-            health.degrade(Component::Disk, format!("{}: {reason}", root.display()));
         }
         if !refused.is_empty() {
             snapshots.mark_changed();

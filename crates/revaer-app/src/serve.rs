@@ -267,8 +267,7 @@ impl Front {
         let (config, facts, pool) = (&self.config, &self.ledger.facts, &self.pool);
         let (publish, settings) = watch::channel(settings::for_orchestrator(&config.snapshot()));
         let gate = RootGate::new(volumes, pool.clone());
-        let keep_roots =
-            roots::keep(config.clone(), gate.clone(), self.telemetry.health.clone(), stop.clone());
+        let keep_roots = roots::keep(config.clone(), gate.clone(), stop.clone());
         tasks.spawn("roots", OnFailure::Shutdown, keep_roots);
         config.spawn_watcher(tasks);
         let orchestrator = Orchestrator::new(OrchestratorParts {

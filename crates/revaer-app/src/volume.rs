@@ -131,6 +131,11 @@ impl Volumes {
         self.registry.remove(root);
     }
 
+    /// Says why some roots cannot be registered, beside what is known of the registered ones; none: that is over.
+    pub(crate) fn refuse(&self, reasons: &[String]) {
+        self.registry.refuse(reasons);
+    }
+
     /// Looks at a registered root now. `Ok` means: at this moment it is the accepted volume.
     pub async fn check(&self, root: &Path) -> Result<VolumeState, VolumeFault> {
         let registry = Arc::clone(&self.registry);

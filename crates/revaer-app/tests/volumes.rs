@@ -7,7 +7,7 @@ mod common;
 use std::{
     ffi::CStr,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -179,11 +179,45 @@ async fn a_root_that_cannot_be_accepted_refuses_what_lies_beneath_and_nothing_el
     let gate = gate(&host, &database).await;
     let roots = [root.clone(), other.clone()];
     assert_eq!(gate.follow(&roots, &[]).await.len(), 1);
+    assert_eq!(host.health.degraded(), ["disk"]);
     assert!(refusal(&gate, &root.join("a")).await.contains("can not make"));
     gate.check(&other.join("a")).await.unwrap();
     fs::remove_file(&root).unwrap();
     assert_eq!(gate.follow(&roots, &[]).await, []);
+    assert!(host.health.degraded().is_empty());
     gate.check(&root.join("a")).await.unwrap();
+    drop(gate);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_database_refuses_new_roots_alone_and_is_forgotten_when_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (known, moved) = (dir.path().join("known"), dir.path().join("moved"));
+    let (host, database) = (Host::new(), TestDatabase::new(KNOWN_VOLUMES).await);
+    let gate = gate_with(&host, &database, &[&known], &[]).await;
+    let follow = async |roots: &[&PathBuf]| {
+        let roots: Vec<PathBuf> = roots.iter().map(|root| (*root).clone()).collect();
+        gate.follow(&roots, &[]).await
+    };
+    database.close_door().await;
+    // Settings that change meanwhile have the roots looked at again.
+    assert_eq!(follow(&[&known]).await, []);
+    gate.check(&known.join("a")).await.unwrap();
+    let refused = follow(&[&known, &moved]).await;
+    assert_eq!(refused, [(moved.clone(), "the database does not answer".to_owned())]);
+    assert_eq!(host.health.degraded(), ["disk"]);
+    // Another snapshot, before the next try.
+    assert_eq!(follow(&[&known]).await, []);
+    assert!(host.health.degraded().is_empty());
+    assert_eq!(follow(&[&known, &moved]).await.len(), 1);
+    // Nor does what is found of a volume meanwhile take the word back.
+    gate.check(&known.join("a")).await.unwrap();
+    assert_eq!(host.health.degraded(), ["disk"]);
+    database.open_door().await;
+    assert_eq!(follow(&[&known, &moved]).await, []);
+    assert!(host.health.degraded().is_empty());
+    gate.check(&moved.join("a")).await.unwrap();
     drop(gate);
     database.remove().await;
 }

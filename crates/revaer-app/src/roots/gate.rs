@@ -87,9 +87,17 @@ impl RootGate {
     }
 
     /// Takes over the roots and the allowed directories of the settings. Answers the roots that cannot be watched
-    /// yet, with the reason; then it is to be called again.
+    /// yet, with the reason; then it is to be called again. While there are any, `Component::Disk` is degraded.
     pub async fn follow(&self, roots: &[PathBuf], allowed: &[PathBuf]) -> Vec<(PathBuf, String)> {
         let _one = self.shared.accepting.lock().await;
+        let refused = self.take_over(roots, allowed).await;
+        let reasons: Vec<String> =
+            refused.iter().map(|(root, reason)| format!("{}: {reason}", root.display())).collect();
+        self.shared.volumes.refuse(&reasons);
+        refused
+    }
+
+    async fn take_over(&self, roots: &[PathBuf], allowed: &[PathBuf]) -> Vec<(PathBuf, String)> {
         if let Err(reason) = self.load().await {
             return roots.iter().map(|root| (root.clone(), reason.clone())).collect();
         }
@@ -188,10 +196,13 @@ impl RootGate {
     /// Registers a directory. Only one that was never seen is made: a known one that is missing is a volume that is
     /// away.
     async fn accept(&self, root: &Path) -> Result<VolumeStatus, Unfit> {
-        if !self.view().known.contains_key(root) {
-            let made = self.ask(root, |root| Ok(std::fs::create_dir_all(root))).await;
-            made.map_err(Unfit::Later)?.map_err(|error| not_made(root, &error))?;
+        if let Some(id) = self.view().known.get(root).cloned() {
+            // Without the database, which may be away: what it would say was read.
+            let registered = self.shared.volumes.register(root, Some(id)).await;
+            return registered.map(|(_, status)| status).map_err(|error| unfit(&error));
         }
+        let made = self.ask(root, |root| Ok(std::fs::create_dir_all(root))).await;
+        made.map_err(Unfit::Later)?.map_err(|error| not_made(root, &error))?;
         let mut connection = self.connection().await.map_err(Unfit::Later)?;
         let status =
             self.shared.volumes.accept(&mut connection, root).await.map_err(|error| unfit(&error))?;

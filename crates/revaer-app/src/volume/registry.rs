@@ -19,6 +19,9 @@ use super::{
     space::SpaceLedger,
 };
 
+/// What the health of the disks calls roots that cannot be registered.
+const REFUSED: &str = "refused roots";
+
 #[derive(Debug)]
 struct Root {
     accepted: SentinelId,
@@ -66,6 +69,15 @@ impl Registry {
         let mut roots = self.lock();
         roots.remove(root);
         self.publish(&roots);
+    }
+
+    /// A cause of its own: what is published of the registered roots, which is only what changes, says nothing of it.
+    pub(super) fn refuse(&self, reasons: &[String]) {
+        if reasons.is_empty() {
+            self.health.clear_by(Component::Disk, REFUSED);
+        } else {
+            self.health.degrade_by(Component::Disk, REFUSED, reasons.join("; "));
+        }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<VolumeMap> {

@@ -36,6 +36,18 @@ impl TestDatabase {
         self.options.connect().await.unwrap()
     }
 
+    /// Cuts every connection, and takes none.
+    pub async fn close_door(&self) {
+        execute(&self.server, format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.name)).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+        execute(&self.server, format!("{cut} = '{}'", self.name)).await;
+    }
+
+    /// Takes connections again.
+    pub async fn open_door(&self) {
+        execute(&self.server, format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
     /// Drops it. After a failed test it stays, to be looked at.
     pub async fn remove(self) {
         execute(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
