@@ -54,6 +54,7 @@ impl Fixture {
             data_dir: data_dir.path().to_owned(),
             key_file: data_dir.path().join("secret.key"),
             overrides,
+            alone: true,
         };
         let config = ConfigService::bootstrap(pool.clone(), options, telemetry).await.unwrap();
         let (intents, requests) = Intents::new();
