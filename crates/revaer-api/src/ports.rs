@@ -10,7 +10,7 @@ use revaer_torrent_core::engine::TorrentEngine;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::http::{limiter::Limiter, recent::Recent};
+use crate::http::{limiter::Limiter, recent::Recent, refused_keys::RefusedKeys};
 
 /// Everything that requests are answered from.
 #[derive(Clone)]
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) limiter: Limiter,
     /// Setup calls that were refused.
     pub(crate) refused_setup: Arc<Recent>,
+    /// Callers that were not taken for the holder of a key.
+    pub(crate) refused_keys: Arc<RefusedKeys>,
     /// Bounds what large bodies take of memory: each of them may be held more than once while it is read.
     pub(crate) uploads: Semaphore,
 }
@@ -80,6 +82,7 @@ impl Shared {
             ports,
             limiter: Limiter::default(),
             refused_setup: Recent::new(Component::LoopbackGuard, recovered),
+            refused_keys: Arc::default(),
             uploads: Semaphore::new(UPLOADS),
         })
     }

@@ -6,7 +6,14 @@ use revaer_config::{ConfigSnapshot, Mode};
 use revaer_telemetry::Guard;
 
 use crate::{
-    http::{allowed_hosts, key, limiter::Allowance, loopback, problem::Reject},
+    http::{
+        allowed_hosts,
+        key::{self, Unidentified},
+        limiter::Allowance,
+        loopback,
+        problem::Reject,
+        refused_keys::Refused,
+    },
     ports::App,
     server::Peer,
 };
@@ -89,8 +96,7 @@ pub(crate) fn setup_required() -> Reject {
 
 fn setup(app: &App, request: &Request) -> Admission {
     let Err(refusal) = loopback::judge(request) else { return Admission::default() };
-    let peer =
-        request.extensions().get::<Peer>().map_or_else(|| "unknown".to_owned(), |peer| peer.0.to_string());
+    let peer = peer(request);
     tracing::warn!(event = "loopback.refused", reason = %refusal, peer, "a setup call was refused");
     let reason = format!("a setup call from {peer} was refused: {refusal}");
     app.guardrails.violated(Guard::Loopback, &reason);
@@ -103,6 +109,10 @@ fn setup(app: &App, request: &Request) -> Admission {
 
 /// Nothing is behind an unknown path, so there is nothing to protect; but a limited key is limited there too.
 async fn nowhere(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
+    if !key::is_given(request.headers()) {
+        return Admission::default();
+    }
+    // A wrong key counts here too: whoever tries keys would see the headers of a limited one that is right.
     let admission = keyed(app, snapshot, request).await;
     if admission.allowance.is_some() { admission } else { Admission::default() }
 }
@@ -110,7 +120,13 @@ async fn nowhere(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) ->
 async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> Admission {
     let caller = match key::identify(app, snapshot, request.headers()).await {
         Ok(caller) => caller,
-        Err(reject) => return Admission::refused(reject),
+        Err(Unidentified { cause, key_id, reject }) => {
+            if let Some(cause) = cause {
+                let refused = Refused { cause, key_id, peer: peer(request) };
+                app.refused_keys.note(refused, &app.metrics, &app.tasks);
+            }
+            return Admission::refused(reject);
+        }
     };
     let allowance = app.limiter.take(&caller.info);
     let refusal = allowance.filter(|allowance| !allowance.granted).map(|allowance| {
@@ -119,6 +135,11 @@ async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> A
     });
     request.extensions_mut().insert(caller);
     Admission { allowance, refusal }
+}
+
+/// Who sent a request, for the log.
+fn peer(request: &Request) -> String {
+    request.extensions().get::<Peer>().map_or_else(|| "unknown".to_owned(), |peer| peer.0.to_string())
 }
 
 #[cfg(test)]

@@ -16,4 +16,5 @@ pub(crate) mod members;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod recent;
+pub(crate) mod refused_keys;
 pub(crate) mod sole;

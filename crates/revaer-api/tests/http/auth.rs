@@ -157,3 +157,36 @@ async fn a_key_stops_being_taken_when_it_expires() {
     let refused = refused.problem(401, "unauthorized");
     assert!(refused.json["detail"].as_str().unwrap().contains("expired"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn every_refused_key_is_counted_by_its_reason() {
+    let (fixture, client) = Fixture::active().await;
+    let (secret, past) = ("s".repeat(40), "2020-01-01T00:00:00Z");
+    let keys = json!([
+        {"op": "upsert", "key_id": "off", "secret": secret, "enabled": false},
+        {"op": "upsert", "key_id": "over", "secret": secret, "expires_at": past},
+    ]);
+    fixture.apply(json!({"api_keys": keys})).await;
+    let count = async |reason: &str| {
+        let text = client.get("/metrics").await.text;
+        let line = format!("api_auth_failures_total{{reason=\"{reason}\"}} ");
+        text.lines().find_map(|one| one.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+    };
+    for (reason, key) in [
+        ("malformed", Some("no-colon".to_owned())),
+        ("rejected", Some(format!("nobody:{secret}"))),
+        ("rejected", Some(format!("off:{}", "x".repeat(40)))),
+        ("disabled", Some(format!("off:{secret}"))),
+        ("expired", Some(format!("over:{secret}"))),
+        ("missing", None),
+    ] {
+        let caller = key.map_or(fixture.client(), |key| fixture.client().with_key(&key));
+        let before = count(reason).await;
+        caller.get("/v1/torrents").await.problem(401, "unauthorized");
+        assert_eq!(count(reason).await, before + 1, "{reason}");
+        // Where there is nothing, nobody needs a key; but a wrong one is an attempt.
+        caller.get("/v1/nothing").await.problem(404, "not-found");
+        let attempts = if reason == "missing" { 1 } else { 2 };
+        assert_eq!(count(reason).await, before + attempts, "{reason}");
+    }
+}
