@@ -128,7 +128,7 @@ async fn keyed(app: &App, snapshot: &ConfigSnapshot, request: &mut Request) -> A
             return Admission::refused(reject);
         }
     };
-    let allowance = app.limiter.take(&caller.info);
+    let allowance = app.limiter.take(&caller.info, snapshot);
     let refusal = allowance.filter(|allowance| !allowance.granted).map(|allowance| {
         app.limiter.report(caller.info.key_id.as_str(), app);
         allowance.reject()

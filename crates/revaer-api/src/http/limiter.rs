@@ -1,7 +1,7 @@
 //! The rate of each key: a bucket that holds `burst` requests and refills over `per_seconds`.
 //!
-//! The map is bounded by the keys that there are: only a key that was recognized gets a bucket, and a key's bucket
-//! is as small as a number and a time.
+//! The map is bounded by the keys that there are: only a key that was recognized gets a bucket, and the first request
+//! under new settings drops the buckets of the keys that are no more, or that are not limited any more.
 
 use std::{
     collections::HashMap,
@@ -11,16 +11,13 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use revaer_api_models::ProblemKind;
-use revaer_config::{ApiKeyInfo, RateLimit};
+use revaer_config::{ApiKeyInfo, ConfigSnapshot, RateLimit, Revision};
 use revaer_telemetry::{Component, Guard};
 
 use crate::{
     http::{problem::Reject, recent::Recent},
     ports::Ports,
 };
-
-/// Full buckets are forgotten when there are more than so many: keys come and go over a process's life.
-const SWEEP: usize = 1024;
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -33,14 +30,21 @@ struct Bucket {
 /// The buckets of all limited keys.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    buckets: Mutex<HashMap<String, Bucket>>,
+    state: Mutex<State>,
     throttled: Arc<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: HashMap<String, Bucket>,
+    /// The settings whose keys the buckets were compared with.
+    swept: Option<Revision>,
 }
 
 impl Default for Limiter {
     fn default() -> Self {
         let recovered = || tracing::info!(event = "rate_limit.recovered", "no key is over its rate");
-        Self { buckets: Mutex::default(), throttled: Recent::new(Component::ApiRateLimitGuard, recovered) }
+        Self { state: Mutex::default(), throttled: Recent::new(Component::ApiRateLimitGuard, recovered) }
     }
 }
 
@@ -59,8 +63,13 @@ pub(crate) struct Allowance {
 
 impl Limiter {
     /// Takes one request from the key's bucket; `None` where the key is not limited.
-    pub(crate) fn take(&self, key: &ApiKeyInfo) -> Option<Allowance> {
-        Some(self.take_at(key.key_id.as_str(), key.rate_limit?, Instant::now()))
+    pub(crate) fn take(&self, key: &ApiKeyInfo, settings: &ConfigSnapshot) -> Option<Allowance> {
+        let limit = key.rate_limit?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sweep(settings.revision, |key_id| {
+            settings.key(key_id).is_some_and(|key| key.rate_limit.is_some())
+        });
+        Some(state.take_at(key.key_id.as_str(), limit, Instant::now()))
     }
 
     /// Reports a request over its key's rate. The guard rail and the log are told once of each key until all is well
@@ -74,14 +83,21 @@ impl Limiter {
             ports.guardrails.violated(Guard::ApiRateLimit, &reason);
         }
     }
+}
 
-    fn take_at(&self, key_id: &str, limit: RateLimit, now: Instant) -> Allowance {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > SWEEP {
-            buckets.retain(|_, bucket| bucket.filled(now).level < f64::from(bucket.limit.burst));
+impl State {
+    /// Once for each revision. A request that was admitted under an older one may leave a bucket behind until the
+    /// next.
+    fn sweep(&mut self, revision: Revision, is_limited: impl Fn(&str) -> bool) {
+        if self.swept.is_none_or(|swept| swept < revision) {
+            self.swept = Some(revision);
+            self.buckets.retain(|key_id, _| is_limited(key_id));
         }
+    }
+
+    fn take_at(&mut self, key_id: &str, limit: RateLimit, now: Instant) -> Allowance {
         let fresh = Bucket { limit, level: f64::from(limit.burst), at: now };
-        let bucket = buckets.entry(key_id.to_owned()).or_insert(fresh);
+        let bucket = self.buckets.entry(key_id.to_owned()).or_insert(fresh);
         // A changed limit begins with a full bucket.
         *bucket = if bucket.limit == limit { bucket.filled(now) } else { fresh };
         let granted = bucket.level >= 1.0;
@@ -157,9 +173,9 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_refills_over_time() {
-        let (limiter, start) = (Limiter::default(), Instant::now());
+        let (mut state, start) = (State::default(), Instant::now());
         let limit = RateLimit { burst: 2, per_seconds: 4 };
-        let take = |after: u64| limiter.take_at("k", limit, start + Duration::from_secs(after));
+        let mut take = |after: u64| state.take_at("k", limit, start + Duration::from_secs(after));
         assert_eq!((take(0).granted, take(0).remaining), (true, 0));
         let refused = take(0);
         assert!(!refused.granted);
@@ -171,12 +187,33 @@ mod tests {
 
     #[test]
     fn a_changed_limit_begins_full_and_keys_do_not_share() {
-        let (limiter, now) = (Limiter::default(), Instant::now());
+        let (mut state, now) = (State::default(), Instant::now());
         let one = RateLimit { burst: 1, per_seconds: 3600 };
-        assert!(limiter.take_at("a", one, now).granted);
-        assert!(!limiter.take_at("a", one, now).granted);
-        assert!(limiter.take_at("b", one, now).granted);
+        assert!(state.take_at("a", one, now).granted);
+        assert!(!state.take_at("a", one, now).granted);
+        assert!(state.take_at("b", one, now).granted);
         let two = RateLimit { burst: 2, per_seconds: 3600 };
-        assert!(limiter.take_at("a", two, now).granted);
+        assert!(state.take_at("a", two, now).granted);
+    }
+    #[test]
+    fn a_key_that_is_no_more_loses_its_bucket_with_the_next_settings() {
+        let (mut state, now) = (State::default(), Instant::now());
+        // It would be full again in a century.
+        let limit = RateLimit { burst: 1, per_seconds: u32::MAX };
+        for key_id in ["gone", "kept"] {
+            assert!(state.take_at(key_id, limit, now).granted);
+        }
+        let left = |state: &State| {
+            let mut left: Vec<_> = state.buckets.keys().cloned().collect();
+            left.sort();
+            left
+        };
+        state.sweep(Revision(7), |_| true);
+        state.sweep(Revision(7), |_| unreachable!("the settings are the same"));
+        state.sweep(Revision(6), |_| unreachable!("these settings were in force before"));
+        assert_eq!(left(&state), ["gone", "kept"]);
+        state.sweep(Revision(8), |key_id| key_id == "kept");
+        assert_eq!(left(&state), ["kept"]);
+        assert!(!state.take_at("kept", limit, now).granted, "what is kept goes on");
     }
 }
