@@ -10,6 +10,9 @@ use axum::{
 };
 use revaer_api_models::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 
+/// Until the next try where nobody knows better: a database that restarts is back by then.
+const RETRY_SECONDS: u64 = 5;
+
 /// Why a request is not done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reject(Box<Problem>);
@@ -79,7 +82,11 @@ pub(crate) fn finish(mut response: Response, path: &str) -> Response {
         Some(Reject(problem)) => *problem,
         None => of_status(status),
     };
-    let problem = problem.with_instance(path);
+    let mut problem = problem.with_instance(path);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // What is away for now is worth another try, whoever says so.
+        problem.retry_after_seconds.get_or_insert(RETRY_SECONDS);
+    }
     let mut rendered = render(&problem);
     copy(response.headers(), rendered.headers_mut(), header::ALLOW);
     rendered

@@ -58,7 +58,8 @@ async fn without_a_ledger_nothing_is_promised() {
     let (fixture, client) = Fixture::active().await;
     fixture.ledger.away.cancel();
     let body = json!({"magnet": crate::support::magnet(1)});
-    client.post("/v1/torrents", &body).await.problem(503, "service-unavailable");
+    let away = client.post("/v1/torrents", &body).await.problem(503, "service-unavailable");
+    assert_eq!((away.headers["retry-after"].as_str(), &away.json["retry_after_seconds"]), ("5", &json!(5)));
     client.get("/v1/torrents").await.expect(200);
 }
 
