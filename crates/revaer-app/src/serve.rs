@@ -146,7 +146,7 @@ impl Server {
         let logs = feeders::logging(config.clone(), self.logging.clone(), self.stages.front.token());
         self.stages.front.spawn("logging", OnFailure::Log, logs);
         let engine: Arc<dyn TorrentEngine> =
-            LibtEngine::start(EngineOptions { tasks: base.clone(), health: health.clone() })
+            LibtEngine::start(EngineOptions { tasks: base.clone(), telemetry: telemetry.clone() })
                 .context("the engine cannot be started")?;
         self.engine = Some(Arc::clone(&engine));
         let facts = facts::gather(started_at, database.version(), environment.search_path.as_deref());
@@ -260,8 +260,7 @@ impl Front {
         let (tasks, stop) = (&stages.front, stages.front.token());
         let fsops = FsOps::new(revaer_fsops::FsOpsOptions {
             tasks: stages.pipeline.clone(),
-            metrics: self.telemetry.metrics.clone(),
-            health: self.telemetry.health.clone(),
+            telemetry: self.telemetry.clone(),
         });
         let volumes = Volumes::start(tasks, &self.telemetry.health);
         let (config, facts, pool) = (&self.config, &self.ledger.facts, &self.pool);

@@ -1,5 +1,4 @@
-//! Looks once a second at the queues of the server, and at what became degraded: what stays too full for too long is a
-//! guard rail, and so is a component that the contract names as one.
+//! Looks once a second at the queues of the server: what stays too full for too long is a guard rail.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -62,7 +61,6 @@ impl Sustained {
 /// Watches until `stop`.
 pub(crate) async fn watch(watched: Watched, stop: CancellationToken) -> Result<(), Infallible> {
     let (mut log, mut mailbox, mut age) = (Sustained::default(), Sustained::default(), Sustained::default());
-    let mut degraded = Degraded::default();
     let mut tick = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
@@ -73,7 +71,6 @@ pub(crate) async fn watch(watched: Watched, stop: CancellationToken) -> Result<(
         watched.look_at_log(&mut log, now);
         watched.look_at_engine(&mut mailbox, now);
         watched.look_at_jobs(&mut age, now);
-        degraded.look(&watched.telemetry);
     }
 }
 
@@ -118,40 +115,6 @@ impl Watched {
     }
 }
 
-/// Components whose degradation is a guard rail of its own.
-#[derive(Debug, Default)]
-struct Degraded {
-    fsops: u64,
-    resume_store: u64,
-    resume_store_is: bool,
-}
-
-impl Degraded {
-    fn look(&mut self, telemetry: &Telemetry) {
-        let times = |component| telemetry.health.times_degraded(component);
-        let reason = |component| {
-            let statuses = telemetry.health.snapshot();
-            let status = statuses.into_iter().find(|(one, _)| *one == component);
-            status.and_then(|(_, status)| status.reason)
-        };
-        let fsops = times(Component::Fsops);
-        if fsops > self.fsops {
-            let reason = reason(Component::Fsops).unwrap_or_else(|| "a job failed and was mended".to_owned());
-            telemetry.guardrails.violated(Guard::Fsops, &reason);
-        }
-        let resume_store = times(Component::ResumeStore);
-        let now = reason(Component::ResumeStore);
-        if resume_store > self.resume_store {
-            let reason = now.clone().unwrap_or_else(|| "resume data failed and was mended".to_owned());
-            tracing::warn!(event = "resume_store.degraded", reason, "resume data is not as it should be");
-            telemetry.guardrails.violated(Guard::ResumeMismatch, &reason);
-        } else if self.resume_store_is && now.is_none() {
-            tracing::info!(event = "resume_store.recovered", "resume data is as it should be");
-        }
-        *self = Self { fsops, resume_store, resume_store_is: now.is_some() };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,20 +131,5 @@ mod tests {
         assert_eq!(state.look(true, at(12), PATIENCE), Turn::Unchanged);
         assert_eq!(state.look(false, at(13), PATIENCE), Turn::Lowered);
         assert_eq!(state.look(false, at(14), PATIENCE), Turn::Unchanged);
-    }
-
-    #[test]
-    fn a_degraded_component_is_counted_once_each_time() {
-        let (telemetry, mut degraded) = (Telemetry::new(), Degraded::default());
-        telemetry.health.degrade(Component::ResumeStore, "a file is torn");
-        degraded.look(&telemetry);
-        degraded.look(&telemetry);
-        assert_eq!(telemetry.metrics.guardrail_violations(), 1);
-        telemetry.health.clear(Component::ResumeStore);
-        degraded.look(&telemetry);
-        telemetry.health.degrade(Component::Fsops, "a job failed");
-        telemetry.health.clear(Component::Fsops);
-        degraded.look(&telemetry);
-        assert_eq!(telemetry.metrics.guardrail_violations(), 2, "between two looks as well");
     }
 }

@@ -24,7 +24,7 @@ use revaer_app::{
 use revaer_catalog::{Catalog, ContentFacts, Intent, LastObservation, Placement, TorrentRecord, Wish};
 use revaer_events::{EventLog, Numbers};
 use revaer_fsops::{FsOps, FsOpsOptions};
-use revaer_telemetry::{Health, Metrics, OnFailure, Tasks};
+use revaer_telemetry::{Metrics, OnFailure, Tasks, Telemetry};
 use revaer_torrent_core::{
     BoxFuture, Bytes, BytesPerSecond, EngineState, InfoHashV1, InfoHashes, Metainfo, PieceSet, RateLimits,
     SelectionRules, Source, StateKind, TorrentId, Wanted,
@@ -236,7 +236,8 @@ impl World {
         let pool =
             PgPoolOptions::new().max_connections(4).connect_with(database.options.clone()).await.unwrap();
         sqlx::migrate!("../../migrations").run(&pool).await.unwrap();
-        let (health, tasks) = (Health::new(), Tasks::new());
+        let (telemetry, tasks) = (Telemetry::new(), Tasks::new());
+        let health = telemetry.health.clone();
         let guard = InstanceLock::take(&database.options).await.unwrap().claim(&health).await.unwrap();
         let guard = Arc::new(guard);
         let downloads = tempfile::tempdir().unwrap();
@@ -262,11 +263,7 @@ impl World {
         let told = Arc::clone(&applied);
         let orchestrator = Orchestrator::new(OrchestratorParts {
             engine: Arc::<Engine>::clone(&engine),
-            fsops: FsOps::new(FsOpsOptions {
-                tasks: tasks.clone(),
-                metrics: Metrics::new(),
-                health: health.clone(),
-            }),
+            fsops: FsOps::new(FsOpsOptions { tasks: tasks.clone(), telemetry }),
             catalog: catalog.clone(),
             ledger: handles.clone(),
             pool: pool.clone(),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use revaer_telemetry::{Component, Health, Metrics, Tasks};
+use revaer_telemetry::{Component, Guard, Tasks, Telemetry};
 use revaer_torrent_core::{
     BoxFuture, TorrentId,
     fsops::{
@@ -31,10 +31,8 @@ const DELETIONS: usize = 2;
 pub struct FsOpsOptions {
     /// Runs its blocking work, and says when to stop.
     pub tasks: Tasks,
-    /// Counts its steps.
-    pub metrics: Metrics,
-    /// Hears of volumes that refuse.
-    pub health: Health,
+    /// Counts its steps and its failed jobs, and hears of volumes that refuse.
+    pub telemetry: Telemetry,
 }
 
 /// The pipeline.
@@ -94,7 +92,7 @@ impl FsOps {
         };
         let Some(permit) = self.enter(&job, &claim.token).await else { return JobOutcome::Interrupted };
         let torrent = job.torrent;
-        let (token, metrics) = (claim.token.clone(), self.options.metrics.clone());
+        let (token, metrics) = (claim.token.clone(), self.options.telemetry.metrics.clone());
         let checkpoints = self.checkpoints.clone();
         let work = self.options.tasks.spawn_blocking("fsops job", move || {
             let outcome =
@@ -135,7 +133,8 @@ impl FsOps {
     }
 
     /// Health follows the environment: a job that waits for it degrades until it ends, or goes with its torrent. A
-    /// shape fault is the torrent's own, and shown there.
+    /// shape fault is the torrent's own, and shown there. Either is a guard rail, and a job that goes on waiting
+    /// counts once.
     fn tell(&self, torrent: TorrentId, outcome: &JobOutcome) {
         match outcome {
             JobOutcome::Completed { .. } => self.ended(torrent),
@@ -143,11 +142,15 @@ impl FsOps {
                 let step = step.name();
                 tracing::warn!(event = "fsops.failed", torrent.id = %torrent, step, message, retry, "fsops.failed");
                 if *retry {
-                    self.waiting_jobs().insert(torrent, message.clone());
-                    self.options.health.degrade(Component::Fsops, message.clone());
+                    let waited = self.waiting_jobs().insert(torrent, message.clone()).is_some();
+                    self.options.telemetry.health.degrade(Component::Fsops, message.clone());
+                    if waited {
+                        return;
+                    }
                 } else {
                     self.ended(torrent);
                 }
+                self.options.telemetry.guardrails.violated(Guard::Fsops, &format!("{torrent}: {message}"));
             }
             JobOutcome::Interrupted => {}
         }
@@ -161,8 +164,8 @@ impl FsOps {
         }
         tracing::info!(event = "fsops.recovered", torrent.id = %torrent, "fsops.recovered");
         match waiting.values().next() {
-            Some(reason) => self.options.health.degrade(Component::Fsops, reason.clone()),
-            None => self.options.health.clear(Component::Fsops),
+            Some(reason) => self.options.telemetry.health.degrade(Component::Fsops, reason.clone()),
+            None => self.options.telemetry.health.clear(Component::Fsops),
         }
     }
 

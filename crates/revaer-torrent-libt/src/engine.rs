@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use revaer_telemetry::{Component, Health, Tasks};
+use revaer_telemetry::{Component, Tasks, Telemetry};
 use revaer_torrent_core::{
     BoxFuture, Metainfo, TorrentId,
     engine::{EngineCommand, EngineError, EngineStatus, InspectError, Observation, TorrentEngine},
@@ -44,8 +44,8 @@ const MAX_INSPECTIONS: usize = 2;
 /// What the engine is given.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Where `engine` and `resume_store` are reported.
-    pub health: Health,
+    /// Where `engine` and `resume_store` are reported, and what is wrong with resume data is counted.
+    pub telemetry: Telemetry,
     /// Where the blocking work of judging a .torrent runs.
     pub tasks: Tasks,
 }
@@ -78,7 +78,7 @@ pub struct LibtEngine {
 impl LibtEngine {
     /// Starts the threads of the engine: one that owns the session, two that own the resume data.
     pub fn start(options: EngineOptions) -> Result<Arc<Self>, StartError> {
-        let EngineOptions { health, tasks } = options;
+        let EngineOptions { telemetry, tasks } = options;
         let wake = Arc::new(Wake::new().map_err(StartError::Wake)?);
         let board = Arc::new(Board::default());
         let (library, headers) = (ffi::library_version(), ffi::header_version());
@@ -90,9 +90,9 @@ impl LibtEngine {
             );
         }
         board.set_status(|status| status.library_version = library);
-        let store = Store::start(Arc::clone(&wake), health.clone()).map_err(StartError::Thread)?;
+        let store = Store::start(Arc::clone(&wake), telemetry.clone()).map_err(StartError::Thread)?;
         let (mailbox, messages) = mpsc::channel(mailbox::CAPACITY);
-        let shared = Shared { wake: Arc::clone(&wake), board: Arc::clone(&board), health };
+        let shared = Shared { wake: Arc::clone(&wake), board: Arc::clone(&board), health: telemetry.health };
         let (running, ended) = blocking::channel();
         let thread = std::thread::Builder::new()
             .name("session-worker".to_owned())

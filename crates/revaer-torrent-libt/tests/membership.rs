@@ -156,10 +156,15 @@ async fn resume_data_that_does_not_parse_is_set_aside_and_the_content_checked() 
     let client = Client::start().await;
     let seeding = client.seed(&sample).await;
     client.run(EngineCommand::Unload { id: seeding }).await.unwrap();
-    let blob = client.resume_dir().join(format!("{seeding}.fastresume"));
-    fs::write(&blob, "not bencoded").unwrap();
-    client.run(EngineCommand::Add(Box::new(client.add(seeding, &sample)))).await.unwrap();
-    assert_eq!(client.health.degraded(), ["resume_store"]);
+    let other = id(99);
+    let torn = Sample::new("torn", &[("a.bin", 8)]);
+    for (torrent, sample) in [(seeding, &sample), (other, &torn)] {
+        fs::write(client.resume_dir().join(format!("{torrent}.fastresume")), "not bencoded").unwrap();
+        client.run(EngineCommand::Add(Box::new(client.add(torrent, sample)))).await.unwrap();
+        assert_eq!(client.health.degraded(), ["resume_store"]);
+    }
+    assert_eq!(client.metrics.guardrail_violations(), 2, "each, although the store was degraded already");
+    client.run(EngineCommand::Remove { id: other, save_dir: client.save_dir() }).await.unwrap();
     assert!(client.resume_dir().join(format!("{seeding}.fastresume.corrupt")).is_file());
     client.wait(seeding, "it is checked", is_whole).await;
     client.run(EngineCommand::SaveResume { id: seeding }).await.unwrap();
@@ -209,9 +214,12 @@ async fn an_unwritable_resume_directory_degrades_and_recovers() {
     }
     fs::remove_dir(client.resume_dir()).unwrap();
     fs::write(client.resume_dir(), "in the way").unwrap();
-    let error = client.run(EngineCommand::SaveResume { id: seeding }).await.unwrap_err();
-    assert!(matches!(&error, EngineError::Storage(reason) if reason.contains("resume")), "{error}");
-    assert_eq!(client.health.degraded(), ["resume_store"]);
+    for _ in 0..2 {
+        let error = client.run(EngineCommand::SaveResume { id: seeding }).await.unwrap_err();
+        assert!(matches!(&error, EngineError::Storage(reason) if reason.contains("resume")), "{error}");
+        assert_eq!(client.health.degraded(), ["resume_store"]);
+        assert_eq!(client.metrics.guardrail_violations(), 1, "until a save succeeds");
+    }
     fs::remove_file(client.resume_dir()).unwrap();
     client.run(EngineCommand::SaveResume { id: seeding }).await.unwrap();
     assert!(client.health.degraded().is_empty());

@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use revaer_telemetry::{Health, Tasks};
+use revaer_telemetry::{Tasks, Telemetry};
 use revaer_torrent_core::engine::{InspectError, TorrentEngine};
 use revaer_torrent_libt::{EngineOptions, LibtEngine};
 
@@ -22,7 +22,8 @@ fn torrents(verdict: &str) -> Vec<(String, Arc<[u8]>)> {
 
 #[tokio::test]
 async fn every_valid_torrent_is_taken_and_its_paths_stay_beneath_the_save_directory() {
-    let engine = LibtEngine::start(EngineOptions { health: Health::new(), tasks: Tasks::new() }).unwrap();
+    let engine =
+        LibtEngine::start(EngineOptions { telemetry: Telemetry::new(), tasks: Tasks::new() }).unwrap();
     let torrents = torrents("valid");
     assert!(torrents.len() >= 32);
     for (name, bytes) in torrents {
@@ -42,7 +43,8 @@ async fn every_valid_torrent_is_taken_and_its_paths_stay_beneath_the_save_direct
 
 #[tokio::test]
 async fn every_invalid_torrent_is_refused_with_a_readable_reason() {
-    let engine = LibtEngine::start(EngineOptions { health: Health::new(), tasks: Tasks::new() }).unwrap();
+    let engine =
+        LibtEngine::start(EngineOptions { telemetry: Telemetry::new(), tasks: Tasks::new() }).unwrap();
     let torrents = torrents("invalid");
     assert!(torrents.len() >= 20);
     for (name, bytes) in torrents {

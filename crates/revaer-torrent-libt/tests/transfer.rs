@@ -174,8 +174,8 @@ async fn a_changed_port_is_listened_on_and_a_taken_one_degrades_the_engine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_before_the_first_profile() {
-    let health = revaer_telemetry::Health::new();
-    let options = revaer_torrent_libt::EngineOptions { health, tasks: revaer_telemetry::Tasks::new() };
+    let telemetry = revaer_telemetry::Telemetry::new();
+    let options = revaer_torrent_libt::EngineOptions { telemetry, tasks: revaer_telemetry::Tasks::new() };
     let engine = revaer_torrent_libt::LibtEngine::start(options).unwrap();
     assert_eq!(engine.execute(EngineCommand::Unload { id: id(1) }).await, Err(EngineError::NotRunning));
     assert!(!engine.status().running && engine.status().library_version.starts_with("2."));

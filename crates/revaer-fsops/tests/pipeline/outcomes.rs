@@ -10,7 +10,7 @@ use std::{
 };
 
 use revaer_fsops::Checkpoints;
-use revaer_torrent_core::fsops::{FsOpsControl, JobOutcome, JobReport, MoveMode, Step};
+use revaer_torrent_core::fsops::{FsOpsControl, Job, JobOutcome, JobReport, MoveMode, Step};
 
 use crate::support::{Pipeline, Place, completed, failure, noise, torrent, tree};
 
@@ -189,6 +189,14 @@ async fn a_volume_that_is_away_is_retried_and_shown_in_health() {
     let (step, message, retry) = failure(pipeline.run(&job).await);
     assert_eq!((step, retry), ("locate_source", true), "{message}");
     assert_eq!(pipeline.health.degraded(), ["fsops"]);
+    assert!(failure(pipeline.run(&job).await).2);
+    assert_eq!(pipeline.metrics.guardrail_violations(), 1, "it waits for what it waited for");
+    // What fails beside it counts, although the pipeline is degraded already.
+    place.write("Other/a.mkv", b"other");
+    let other = Job { torrent: torrent(99), ..place.job(MoveMode::Hardlink, "Other", &["Other/a.mkv"]) };
+    fs::remove_file(place.downloads.path().join("Other/a.mkv")).unwrap();
+    assert!(!failure(pipeline.run(&other).await).2);
+    assert_eq!(pipeline.metrics.guardrail_violations(), 2);
     rustix::fs::rename(&away, place.downloads.path().join("Show")).unwrap();
     assert_eq!(pipeline.run(&job).await, completed(&job, false));
     assert!(pipeline.health.degraded().is_empty());

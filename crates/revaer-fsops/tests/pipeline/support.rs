@@ -9,7 +9,7 @@ use std::{
 };
 
 use revaer_fsops::{Checkpoints, FsOps, FsOpsOptions};
-use revaer_telemetry::{Health, Metrics, Tasks};
+use revaer_telemetry::{Health, Metrics, Tasks, Telemetry};
 use revaer_torrent_core::{
     Bytes, ContentPath, TorrentId,
     fsops::{FsOpsControl, Job, JobFile, JobOutcome, MoveMode, Policy},
@@ -156,8 +156,9 @@ impl Pipeline {
     }
 
     pub(crate) fn with(checkpoints: Checkpoints) -> Self {
-        let (health, metrics) = (Health::new(), Metrics::new());
-        let options = FsOpsOptions { tasks: Tasks::new(), metrics: metrics.clone(), health: health.clone() };
+        let telemetry = Telemetry::new();
+        let Telemetry { health, metrics, .. } = telemetry.clone();
+        let options = FsOpsOptions { tasks: Tasks::new(), telemetry };
         Self { fsops: FsOps::with_checkpoints(options, checkpoints), health, metrics }
     }
 

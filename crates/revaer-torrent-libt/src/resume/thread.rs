@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use revaer_telemetry::Health;
+use revaer_telemetry::Telemetry;
 use revaer_torrent_core::{InfoHashes, TorrentId};
 
 use super::{
@@ -47,9 +47,9 @@ struct Round {
 }
 
 impl Store {
-    pub(crate) fn start(wake: Arc<Wake>, health: Health) -> io::Result<Self> {
+    pub(crate) fn start(wake: Arc<Wake>, telemetry: Telemetry) -> io::Result<Self> {
         let (outbox, responses) = sync_channel(QUEUE);
-        let troubles = Arc::new(Troubles::new(health));
+        let troubles = Arc::new(Troubles::new(telemetry));
         let outlet = Outlet { responses: outbox, wake, troubles: Arc::clone(&troubles) };
         let mut quick = Quick { dir: None, former: Vec::new(), troubles: Arc::clone(&troubles) };
         Ok(Self {
@@ -170,7 +170,7 @@ impl Quick {
                 Ok(stayed)
             }
             Err(reason) => {
-                self.troubles.set_open(Some(reason.clone()));
+                self.troubles.not_opened(reason.clone());
                 Err(reason)
             }
         }
@@ -266,7 +266,7 @@ mod tests {
         let volume = dir.path().join("busy");
         mknodat(CWD, &volume, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let wake = Arc::new(Wake::new().unwrap());
-        let mut store = Store::start(Arc::clone(&wake), Health::new()).unwrap();
+        let mut store = Store::start(Arc::clone(&wake), Telemetry::new()).unwrap();
         store.request(Request::Open(dir.path().join("resume"))).unwrap();
         assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(0))));
 
@@ -288,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (old, new) = (dir.path().join("old"), dir.path().join("new"));
         let wake = Arc::new(Wake::new().unwrap());
-        let mut store = Store::start(Arc::clone(&wake), Health::new()).unwrap();
+        let mut store = Store::start(Arc::clone(&wake), Telemetry::new()).unwrap();
         store.request(Request::Open(old.clone())).unwrap();
         assert!(matches!(next(&mut store, &wake), Response::Opened(Ok(0))));
         let blob = [

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use revaer_telemetry::Health;
+use revaer_telemetry::Telemetry;
 use revaer_torrent_core::{
     FilePriority, RateLimits, TorrentId,
     engine::{
@@ -146,9 +146,9 @@ impl Bench {
     fn new() -> Self {
         let (dir, now, script) = (TempDir::new().unwrap(), Instant::now(), Script::default());
         let wake = Arc::new(Wake::new().unwrap());
-        let health = Health::new();
-        let store = Store::start(Arc::clone(&wake), health.clone()).unwrap();
-        let shared = Shared { wake, board: Arc::new(Board::default()), health };
+        let telemetry = Telemetry::new();
+        let store = Store::start(Arc::clone(&wake), telemetry.clone()).unwrap();
+        let shared = Shared { wake, board: Arc::new(Board::default()), health: telemetry.health };
         let mut core = Core::new(shared, script.clone(), store, Listen::new(None), now);
         let profile = EngineProfile {
             listen_interfaces: Vec::new(),

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use revaer_telemetry::{Health, Tasks};
+use revaer_telemetry::{Health, Metrics, Tasks, Telemetry};
 use revaer_torrent_core::{
     FilePriority, RateLimits, TorrentId,
     engine::{
@@ -119,6 +119,7 @@ fn info_dictionary(name: &str, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 pub struct Client {
     pub engine: Option<Arc<LibtEngine>>,
     pub health: Health,
+    pub metrics: Metrics,
     pub dir: Arc<TempDir>,
     pub address: IpAddr,
 }
@@ -135,10 +136,10 @@ impl Client {
 
     /// Starts on what an earlier one left.
     pub async fn restart(dir: Arc<TempDir>, address: IpAddr) -> Self {
-        let health = Health::new();
-        let engine =
-            LibtEngine::start(EngineOptions { health: health.clone(), tasks: Tasks::new() }).unwrap();
-        let client = Self { engine: Some(engine), health, dir, address };
+        let telemetry = Telemetry::new();
+        let Telemetry { health, metrics, .. } = telemetry.clone();
+        let engine = LibtEngine::start(EngineOptions { telemetry, tasks: Tasks::new() }).unwrap();
+        let client = Self { engine: Some(engine), health, metrics, dir, address };
         client.run(EngineCommand::Configure(Box::new(client.profile()))).await.unwrap();
         client
     }
