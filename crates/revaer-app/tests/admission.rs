@@ -1,6 +1,7 @@
 //! The orchestrator with a scripted engine: never more members than are allowed, whatever happens.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "a volume is unplugged and plugged in by a rename")]
 
 mod common;
 
@@ -226,12 +227,17 @@ struct World {
     settings: watch::Sender<Settings>,
     applied: Arc<Mutex<Vec<i64>>>,
     tasks: Tasks,
-    _downloads: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl World {
     /// A ledger and an orchestrator over so many torrents that ran before.
     async fn start(max_active: Option<u32>) -> Self {
+        Self::start_without(0, max_active).await
+    }
+
+    /// The same, where the oldest so many lie on a volume that is unplugged.
+    async fn start_without(unplugged: u32, max_active: Option<u32>) -> Self {
         let database = TestDatabase::new("").await;
         let pool =
             PgPoolOptions::new().max_connections(4).connect_with(database.options.clone()).await.unwrap();
@@ -240,8 +246,10 @@ impl World {
         let health = telemetry.health.clone();
         let guard = InstanceLock::take(&database.options).await.unwrap().claim(&health).await.unwrap();
         let guard = Arc::new(guard);
-        let downloads = tempfile::tempdir().unwrap();
-        let catalog = Catalog::new((0..TORRENTS).map(|number| record(number, downloads.path())).collect());
+        let dir = tempfile::tempdir().unwrap();
+        let roots = ["downloads", "volume"].map(|name| dir.path().join(name));
+        let root = |number: u32| if number < unplugged { &roots[1] } else { &roots[0] };
+        let catalog = Catalog::new((0..TORRENTS).map(|number| record(number, root(number))).collect());
         let mut connection = pool.acquire().await.unwrap();
         let numbers = Numbers::lease(&mut connection).await.unwrap();
         let (ledger, handles) = Ledger::new(LedgerParts {
@@ -256,7 +264,14 @@ impl World {
         drop(connection);
         tasks.spawn("ledger", OnFailure::Log, ledger.run(tasks.token()));
         let gate = RootGate::new(Volumes::start(&tasks, &health), pool.clone());
-        assert!(gate.follow(&[downloads.path().to_owned()], &[]).await.is_empty());
+        for root in &roots {
+            std::fs::create_dir(root).unwrap();
+        }
+        assert!(gate.follow(&roots, &[]).await.is_empty());
+        if unplugged > 0 {
+            std::fs::rename(&roots[1], dir.path().join("unplugged")).unwrap();
+            std::fs::create_dir(&roots[1]).unwrap();
+        }
         let engine = Arc::new(Engine::default());
         let (publish, settings) = watch::channel(settings(1, max_active));
         let applied = Arc::new(Mutex::new(Vec::new()));
@@ -278,18 +293,7 @@ impl World {
         });
         tasks.spawn("orchestrator", OnFailure::Log, orchestrator.run(tasks.token()));
         let (settings, ledger) = (publish, handles);
-        Self {
-            database,
-            pool,
-            guard,
-            catalog,
-            ledger,
-            engine,
-            settings,
-            applied,
-            tasks,
-            _downloads: downloads,
-        }
+        Self { database, pool, guard, catalog, ledger, engine, settings, applied, tasks, dir }
     }
 
     /// Waits until these are the members, and all others that are to run are shown as queued.
@@ -303,6 +307,12 @@ impl World {
             (is_shown && self.engine.members() == *wanted).then_some(())
         })
         .await;
+    }
+
+    fn plug_in(&self) {
+        let volume = self.dir.path().join("volume");
+        std::fs::remove_dir(&volume).unwrap();
+        std::fs::rename(self.dir.path().join("unplugged"), volume).unwrap();
     }
 
     async fn end(self) {
@@ -364,5 +374,25 @@ async fn a_limit_is_in_force_before_all_that_were_let_in_have_been_added() {
     world.wait_members(&oldest(0, 2), TORRENTS - 2).await;
     let (adds, _) = world.engine.take_adds();
     assert!(adds <= 40, "{adds} were added that nobody wanted any more");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn those_that_cannot_be_added_let_others_go_first() {
+    let world = World::start_without(3, Some(2)).await;
+    world.wait_members(&oldest(3, 2), TORRENTS - 2).await;
+    assert_eq!(world.engine.take_adds(), (2, 2));
+
+    // With room for all they are tried as well, and take nothing from anybody.
+    world.settings.send_replace(settings(2, None));
+    world.wait_members(&oldest(3, TORRENTS - 3), 3).await;
+    world.settings.send_replace(settings(3, Some(2)));
+    world.wait_members(&oldest(3, 2), TORRENTS - 2).await;
+    assert_eq!(world.engine.take_adds().0, TORRENTS as usize - 5);
+
+    // Their turn was theirs: it comes back with what they waited for, and nobody was added or left in between.
+    world.plug_in();
+    world.wait_members(&oldest(0, 2), TORRENTS - 2).await;
+    assert_eq!(world.engine.take_adds(), (2, 2));
     world.end().await;
 }

@@ -1,7 +1,8 @@
 //! The queue: which of the torrents that want to run do run, where at most so many may.
 //!
-//! Those whose wanted content is incomplete come before those that only seed, and of each the oldest come first. Two
-//! ordered sets, so that one change costs a few descents of a tree and moves one other torrent at most: some 0.5 µs
+//! Those whose wanted content is incomplete come before those that only seed, and of each the oldest come first. One
+//! that could not be begun yields: it comes after all of them, so that it takes nobody's place in vain. Two ordered
+//! sets, so that one change costs a few descents of a tree and moves one other torrent at most: some 0.5 µs
 //! with 100,000 torrents. A changed limit costs as much for each torrent that it lets in or holds back.
 //!
 //! Invariants: at most `limit` run; every torrent that runs comes before every one that waits; one waits only while
@@ -16,6 +17,8 @@ use crate::TorrentId;
 /// What decides when a torrent's turn comes; the smaller goes first. Equal ones go by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Turn {
+    /// It was its turn and it could not be begun: others go first until what it waits for is there.
+    pub held_back: bool,
     /// Whether every wanted byte is there; a magnet without metadata has none.
     pub complete: bool,
     /// When it was added.

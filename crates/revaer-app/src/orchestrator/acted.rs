@@ -31,11 +31,11 @@ impl Orchestrator {
         }
         match acted {
             Ok(effect) => {
-                slot.failures = 0;
-                slot.not_before = None;
+                slot.start_anew();
                 match effect {
-                    Effect::Unchanged => {}
+                    Effect::Unchanged => slot.held_back = false,
                     Effect::Given(given) => {
+                        slot.held_back = false;
                         slot.given = Some(given);
                         slot.verified = None;
                         slot.told_out = false;
@@ -54,20 +54,33 @@ impl Orchestrator {
                 }
                 self.look_at(id);
             }
-            Err(Setback::Later(reason)) => {
-                let wait = FIRST_WAIT.saturating_mul(1 << slot.failures.min(8)).min(LONGEST_WAIT);
-                slot.failures += 1;
-                info!(torrent.id = %id, reason, wait_ms = wait.as_millis(), "an action is tried again");
-                let at = Instant::now() + wait;
-                slot.not_before = Some(at);
-                self.timers.insert((at, id));
-                // What it was when it was last a member is not so any more.
-                if slot.given.is_none() && !std::mem::replace(&mut slot.told_out, true) {
-                    self.parts.ledger.board.post(id, observe::absent());
+            Err(Setback::Later(reason)) => self.set_back(id, &reason),
+            Err(Setback::Blocked(reason)) => {
+                if !std::mem::replace(&mut slot.held_back, true) {
+                    info!(torrent.id = %id, reason, "while others wait for their turn they go first");
                 }
+                self.set_back(id, &reason);
             }
             Err(Setback::Never(message)) => self.fail(id, message),
         }
+    }
+
+    /// Lets what failed rest for a while, unless something else is wanted by now.
+    fn set_back(&mut self, id: TorrentId, reason: &str) {
+        let slot = self.slots.entry(id).or_default();
+        if std::mem::take(&mut slot.again) {
+            slot.start_anew();
+        } else {
+            let wait = FIRST_WAIT.saturating_mul(1 << slot.failures.min(8)).min(LONGEST_WAIT);
+            slot.failures += 1;
+            slot.not_before = Some(Instant::now() + wait);
+            info!(torrent.id = %id, reason, wait_ms = wait.as_millis(), "an action is tried again");
+        }
+        // What it was when it was last a member is not so any more.
+        if slot.given.is_none() && !std::mem::replace(&mut slot.told_out, true) {
+            self.parts.ledger.board.post(id, observe::absent());
+        }
+        self.look_at(id);
     }
 
     /// Has the ledger mark the torrent; told again until it is durable.

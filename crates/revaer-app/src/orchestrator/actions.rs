@@ -37,8 +37,10 @@ pub(crate) enum Effect {
 /// Why an action did not succeed.
 #[derive(Debug)]
 pub(crate) enum Setback {
-    /// It may succeed later: tried again after a while.
+    /// It may succeed later: tried again after a while. Others would fare no better.
     Later(String),
+    /// It may succeed later, and what it waits for is its own: tried again after a while, and others go first.
+    Blocked(String),
     /// It cannot succeed: the torrent has been, or is to be, marked as failed with this.
     Never(String),
 }
@@ -103,6 +105,7 @@ impl Actor {
     async fn add(&self, record: &TorrentRecord) -> Acted {
         let (source, content, save_dir) = match (&record.source, &record.placement.content) {
             (_, Some(path)) if record.content.has_metainfo => {
+                self.make_ready(&path.save_dir).await?;
                 let stored = StoredContent::read(&self.pool, &*self.engine, record).await?;
                 let content = stored.given(record.wish.selection_version);
                 (AddSource::Metainfo(stored.bytes), Some(content), path.save_dir.clone())
@@ -112,15 +115,14 @@ impl Actor {
                 // The link in the one spelling that libtorrent reads; trackers, peers and selection are given apart.
                 let bare =
                     Magnet { trackers: Vec::new(), peers: Vec::new(), select_only: Vec::new(), ..magnet };
-                (AddSource::Magnet(bare.to_uri()), None, record.placement.download_dir.clone())
+                let download_dir = record.placement.download_dir.clone();
+                self.make_ready(&download_dir).await?;
+                (AddSource::Magnet(bare.to_uri()), None, download_dir)
             }
             (Source::Metainfo, _) => {
                 return Err(Setback::Later("its place on disk is not decided yet".to_owned()));
             }
         };
-        self.expect_allowed(&save_dir).await?;
-        self.gate.check(&save_dir).await.map_err(Setback::Later)?;
-        make_directory(save_dir.clone()).await?;
         let selection = content.as_ref().map(|content| AppliedSelection {
             version: content.selection_version,
             priorities: content.priorities.clone(),
@@ -155,21 +157,39 @@ impl Actor {
         let root_name =
             stored.root_name().ok_or_else(|| Setback::Never("the torrent names no file".to_owned()))?;
         let download_dir = &record.placement.download_dir;
-        self.expect_allowed(download_dir).await?;
-        self.gate.check(download_dir).await.map_err(Setback::Later)?;
-        let save_dir = make_directory(download_dir.clone()).await?;
+        let save_dir = self.make_ready(download_dir).await?;
         // Who says that the content is there means what lies there.
         let is_taken = !record.wish.seed_mode && {
             let (save_dir, root_name, files) = (save_dir.clone(), root_name.clone(), stored.all_files());
             let look = move || content::is_foreign(&save_dir, &root_name, &files);
             self.tasks.spawn_blocking("look for what lies there", look).await.unwrap_or(true)
         };
-        match self.tell(Fact::AssignPath { id: record.id, save_dir, root_name, is_taken }).await? {
-            FactReply::Noted | FactReply::Gone => Ok(Effect::Unchanged),
-            FactReply::PathBusy => {
-                Err(Setback::Later("its path still belongs to a torrent that is being removed".to_owned()))
+        let fact = Fact::AssignPath { id: record.id, save_dir, root_name, is_taken };
+        match self.facts.tell(fact).await {
+            Ok(FactReply::Noted | FactReply::Gone) => Ok(Effect::Unchanged),
+            Ok(FactReply::PathBusy) => {
+                Err(Setback::Blocked("its path still belongs to a torrent that is being removed".to_owned()))
             }
+            // The database has just been read from: it may be this torrent's row that it refuses.
+            Err(error) => Err(Setback::Blocked(error.to_string())),
         }
+    }
+
+    /// Looks for what an action needs, as far as that takes no place in the session.
+    pub(crate) async fn ask(&self, action: Action, record: &TorrentRecord) -> Acted {
+        if action == Action::AssignPath {
+            return self.assign_path(record).await;
+        }
+        let content = record.placement.content.as_ref().filter(|_| record.content.has_metainfo);
+        self.make_ready(content.map_or(&record.placement.download_dir, |path| &path.save_dir)).await?;
+        Ok(Effect::Unchanged)
+    }
+
+    /// Makes a directory that content is written to, where it may be and on the volume that it should be on.
+    async fn make_ready(&self, directory: &std::path::Path) -> Result<PathBuf, Setback> {
+        self.expect_allowed(directory).await?;
+        self.gate.check(directory).await.map_err(Setback::Blocked)?;
+        make_directory(directory.to_owned()).await
     }
 
     /// Refuses a directory that a symbolic link has taken out of the roots that may be written to. Without a link it was
@@ -305,7 +325,7 @@ async fn make_directory(path: PathBuf) -> Result<PathBuf, Setback> {
             shown.display()
         ))),
         Ok(Err(_)) | Err(_) => {
-            Err(Setback::Later(format!("the directory {} does not answer", shown.display())))
+            Err(Setback::Blocked(format!("the directory {} does not answer", shown.display())))
         }
     }
 }

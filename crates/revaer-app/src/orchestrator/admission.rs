@@ -82,7 +82,7 @@ mod tests {
     fn whoever_is_let_in_waits_until_another_has_left() {
         let mut admission = Admission::default();
         admission.set_limit(Some(1));
-        let turn = |complete| Some(Turn { complete, added_at: OffsetDateTime::UNIX_EPOCH });
+        let turn = |complete| Some(Turn { held_back: false, complete, added_at: OffsetDateTime::UNIX_EPOCH });
         admission.set(id(1), turn(false));
         admission.set(id(2), turn(false));
         assert!(admission.sit(id(1)) && admission.sit(id(1)), "a seat is taken once");

@@ -6,11 +6,17 @@ use revaer_torrent_core::{Desired, Membership, Observed, Turn, Wanted, engine::O
 use super::{jobs, slot::Slot};
 
 /// When it may run, if it is to run at all.
-pub(crate) fn turn(record: &TorrentRecord, policy: &Policy) -> Option<Turn> {
+pub(crate) fn turn(record: &TorrentRecord, policy: &Policy, held_back: bool) -> Option<Turn> {
     let runs = record.wish.wanted == Wanted::Running
         && record.failure.is_none()
         && !jobs::needs_files_alone(record, policy);
-    runs.then_some(Turn { complete: record.content.complete, added_at: record.added_at })
+    runs.then_some(Turn { held_back, complete: record.content.complete, added_at: record.added_at })
+}
+
+/// Whether an action that failed for one record fails for the other just so: nothing that a client or the ledger has
+/// said of it since makes a difference.
+pub(crate) fn wants_the_same(one: &TorrentRecord, other: &TorrentRecord) -> bool {
+    one.wish == other.wish && one.failure == other.failure && one.placement == other.placement
 }
 
 /// What is wanted and what is, for the planner.

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    compare::turn,
     profile::{self, Step},
     run::{End, Orchestrator, send},
 };
@@ -81,11 +80,9 @@ impl Orchestrator {
     fn look_at_all(&mut self) {
         let ids = self.parts.catalog.ids();
         for id in &ids {
-            if let Some(view) = self.parts.catalog.get_any(*id) {
-                let turn = turn(&view.record, &self.parts.settings.borrow().policy);
-                // Each of them is looked at below.
-                drop(self.admission.set(*id, turn));
-            }
+            let view = self.parts.catalog.get_any(*id);
+            // Each of them is looked at below.
+            drop(self.enter(*id, view.as_ref()));
         }
         self.say_who_runs();
         for id in ids {

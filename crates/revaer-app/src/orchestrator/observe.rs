@@ -82,4 +82,4 @@ pub(crate) fn member(record: &TorrentRecord, slot: &Slot, seen: &Observation) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

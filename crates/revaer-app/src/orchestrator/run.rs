@@ -79,6 +79,13 @@ pub(crate) enum End {
     Configured(Result<(), String>),
 }
 
+/// Whether an action is done, or only what it needs is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Does,
+    Asks,
+}
+
 /// The orchestrator.
 pub struct Orchestrator {
     pub(super) parts: OrchestratorParts,
@@ -200,8 +207,7 @@ impl Orchestrator {
             return;
         }
         let view = self.parts.catalog.get_any(id);
-        let turn = view.as_ref().and_then(|view| turn(&view.record, &self.parts.settings.borrow().policy));
-        let changed = self.admission.set(id, turn);
+        let changed = self.enter(id, view.as_ref());
         if !changed.is_empty() {
             self.parts.ledger.pokes.add(changed.into_iter().filter(|other| *other != id));
         }
@@ -213,7 +219,7 @@ impl Orchestrator {
         };
         let slot = self.slots.entry(id).or_default();
         if slot.busy {
-            slot.again = true;
+            slot.again |= slot.is_wanted_otherwise(&view.record);
             return;
         }
         if slot.verify_at.is_some_and(|at| at <= Instant::now()) {
@@ -227,15 +233,18 @@ impl Orchestrator {
         if slot.busy {
             return;
         }
-        if let Some(at) = slot.not_before.filter(|at| *at > Instant::now()) {
-            self.timers.insert((at, id));
-            return;
+        if slot.not_before.is_some() && slot.is_wanted_otherwise(&view.record) {
+            slot.start_anew();
         }
         let seen = self.parts.engine.observe(id);
         let admitted = self.admission.admits(id);
         let (desired, observed) =
             compare(&view, slot, seen.as_deref(), &self.parts.settings.borrow().policy, admitted);
         let action = plan(&desired, &observed);
+        if let Some(at) = slot.rests_until(action, Instant::now()) {
+            self.timers.insert((at, id));
+            return;
+        }
         // A tombstone waits for a job that still reads or writes its files; the job is told to stop.
         if action == Action::Remove && (slot.job_running || (slot.verifying && slot.verify_at.is_none())) {
             self.parts.fsops.cancel(id);
@@ -248,8 +257,8 @@ impl Orchestrator {
             return;
         }
         // What is found out about its files counts only while it is a member: the end of that looks at it again.
-        let gives_way = action == Action::Unload
-            && plan(&Desired { admitted: true, ..desired }, &observed) != Action::Unload;
+        let in_its_turn = plan(&Desired { admitted: true, ..desired }, &observed);
+        let gives_way = action == Action::Unload && in_its_turn != Action::Unload;
         if gives_way && slot.verifying && slot.verify_at.is_none() {
             return;
         }
@@ -260,15 +269,37 @@ impl Orchestrator {
                 slot.told_out = true;
                 self.parts.ledger.board.post(id, observe::absent());
             }
+            let asks = slot.held_back && matches!(in_its_turn, Action::Add | Action::AssignPath);
             self.consider_job(&view);
+            if asks {
+                self.ask(in_its_turn, &view);
+            }
             return;
         }
-        self.start(action, &view);
+        self.start(action, &view, Manner::Does);
+    }
+
+    /// Notes when a torrent's turn is, if it wants to run; answers whose turn has come or is over.
+    pub(super) fn enter(&mut self, id: TorrentId, view: Option<&TorrentView>) -> Vec<TorrentId> {
+        let held_back = self.slots.get(&id).is_some_and(|slot| slot.held_back);
+        let policy = &self.parts.settings.borrow().policy;
+        self.admission.set(id, view.and_then(|view| turn(&view.record, policy, held_back)))
+    }
+
+    /// Asks for what a torrent waits for that has yielded its turn: it gets that back once it can be begun, and takes
+    /// nobody's place before.
+    fn ask(&mut self, action: Action, view: &TorrentView) {
+        let id = view.record.id;
+        let rest = self.slots.get(&id).and_then(|slot| slot.rests_until(action, Instant::now()));
+        match rest {
+            Some(at) => drop(self.timers.insert((at, id))),
+            None => self.start(action, view, Manner::Asks),
+        }
     }
 
     /// Starts an action, where there is room for one. Where there is none the torrent is looked at again when there is,
     /// since something else may be wanted of it by then.
-    fn start(&mut self, action: Action, view: &TorrentView) {
+    fn start(&mut self, action: Action, view: &TorrentView, manner: Manner) {
         let record = Arc::clone(&view.record);
         let slot = self.slots.entry(record.id).or_default();
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
@@ -277,13 +308,18 @@ impl Orchestrator {
             }
             return;
         };
-        if action == Action::Add && !self.admission.sit(record.id) {
+        if action == Action::Add && manner == Manner::Does && !self.admission.sit(record.id) {
             return;
         }
         slot.busy = true;
+        slot.again = false;
+        slot.tried = Some((action, Arc::clone(&record)));
         let (given, actor, ends) = (slot.given.clone(), self.actor.clone(), self.ends.0.clone());
         self.spawn("torrent-action", async move {
-            let acted = actor.act(action, &record, given).await;
+            let acted = match manner {
+                Manner::Does => actor.act(action, &record, given).await,
+                Manner::Asks => actor.ask(action, &record).await,
+            };
             drop(permit);
             send(&ends, End::Acted(record.id, acted)).await;
         });

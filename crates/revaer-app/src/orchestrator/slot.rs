@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use revaer_torrent_core::{FilePriority, Layout};
+use revaer_catalog::TorrentRecord;
+use revaer_torrent_core::{Action, FilePriority, Layout};
 use tokio::time::Instant;
+
+use super::compare::wants_the_same;
 
 /// The content as it was given to the engine.
 #[derive(Debug, Clone)]
@@ -31,12 +34,16 @@ pub(crate) struct GivenContent {
 pub(crate) struct Slot {
     /// An action is under way; the next one waits for its end.
     pub(crate) busy: bool,
-    /// Something changed meanwhile.
+    /// The last action, and what it went by.
+    pub(crate) tried: Option<(Action, Arc<TorrentRecord>)>,
+    /// Something else is wanted since that action began.
     pub(crate) again: bool,
-    /// The last action failed in a way that may pass: not before this.
+    /// That action failed in a way that may pass: not before this.
     pub(crate) not_before: Option<Instant>,
     /// How often in a row it failed.
     pub(crate) failures: u32,
+    /// It waits for something of its own: while others wait for a turn it yields, and only asks for that.
+    pub(crate) held_back: bool,
     /// It waits for room among the actions.
     pub(crate) in_backlog: bool,
     /// Since it was last a member, or since the start, the ledger has been told that it is none.
@@ -58,8 +65,57 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Whether something else is wanted of it than when the last action began.
+    pub(crate) fn is_wanted_otherwise(&self, record: &TorrentRecord) -> bool {
+        self.tried.as_ref().is_some_and(|(_, tried)| !wants_the_same(tried, record))
+    }
+
+    /// What failed is to be done at once: something else is wanted by now.
+    pub(crate) const fn start_anew(&mut self) {
+        self.not_before = None;
+        self.failures = 0;
+    }
+
+    /// Until when an action rests, since it has just failed.
+    pub(crate) fn rests_until(&self, action: Action, now: Instant) -> Option<Instant> {
+        let has_failed = self.tried.as_ref().is_some_and(|(tried, _)| *tried == action);
+        self.not_before.filter(|at| has_failed && *at > now)
+    }
+
     /// Whether nothing is under way.
     pub(crate) const fn is_idle(&self) -> bool {
         !self.busy && !self.verifying && !self.job_running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use revaer_torrent_core::Wanted;
+
+    use super::{super::observe::tests::record, *};
+
+    #[test]
+    fn what_failed_rests_until_something_else_is_wanted() {
+        let (now, record) = (Instant::now(), Arc::new(record()));
+        let at = now + Duration::from_mins(1);
+        let mut slot = Slot {
+            tried: Some((Action::Add, Arc::clone(&record))),
+            not_before: Some(at),
+            failures: 9,
+            ..Slot::default()
+        };
+        assert_eq!(slot.rests_until(Action::Add, now), Some(at));
+        assert_eq!(slot.rests_until(Action::Remove, now), None, "another action has not failed");
+        assert_eq!(slot.rests_until(Action::Add, at), None);
+
+        let mut seen = TorrentRecord::clone(&record);
+        seen.last.at += Duration::from_mins(1);
+        assert!(!slot.is_wanted_otherwise(&seen), "counters make no difference");
+        seen.wish.wanted = Wanted::Stopped;
+        assert!(slot.is_wanted_otherwise(&seen));
+        slot.start_anew();
+        assert_eq!((slot.rests_until(Action::Add, now), slot.failures), (None, 0));
     }
 }

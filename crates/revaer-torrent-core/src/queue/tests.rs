@@ -15,7 +15,11 @@ fn id(number: u8) -> TorrentId {
 
 fn turn(complete: bool, second: u8) -> Turn {
     let added_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second.into());
-    Turn { complete, added_at }
+    Turn { held_back: false, complete, added_at }
+}
+
+fn held_back(turn: Turn) -> Turn {
+    Turn { held_back: true, ..turn }
 }
 
 fn running(queue: &Queue) -> Vec<u8> {
@@ -78,6 +82,19 @@ fn an_older_one_takes_the_place_of_a_younger_and_a_seed_gives_way() {
 }
 
 #[test]
+fn one_that_cannot_be_begun_yields_and_gets_its_turn_back() {
+    let mut queue = one_of_three();
+    assert_eq!(queue.set(id(0), Some(held_back(turn(false, 0)))), [id(0), id(1)]);
+    assert_eq!(queue.set(id(1), Some(held_back(turn(false, 1)))), [id(1), id(2)]);
+    assert_eq!(queue.set(id(2), Some(turn(true, 2))), [], "even one that only seeds goes first");
+    assert_eq!(queue.set(id(0), Some(turn(false, 0))), [id(0), id(2)]);
+    // Where all are held back the first of them tries.
+    queue.set(id(2), None);
+    queue.set(id(0), Some(held_back(turn(false, 0))));
+    assert_eq!(running(&queue), [0]);
+}
+
+#[test]
 fn what_was_said_before_changes_nothing() {
     let mut queue = one_of_three();
     assert_eq!(queue.set(id(0), Some(turn(false, 0))), []);
@@ -87,12 +104,14 @@ fn what_was_said_before_changes_nothing() {
 /// What is told to the queue.
 #[derive(Debug, Clone)]
 enum Told {
-    Set(u8, Option<(bool, u8)>),
+    Set(u8, Option<Turn>),
     Limit(Option<u32>),
 }
 
 fn told() -> impl Strategy<Value = Told> {
-    let turn = prop::option::weighted(0.8, (any::<bool>(), 0_u8..4));
+    let turn = (prop::bool::weighted(0.2), any::<bool>(), 0_u8..4)
+        .prop_map(|(held_back, complete, second)| Turn { held_back, ..turn(complete, second) });
+    let turn = prop::option::weighted(0.8, turn);
     prop_oneof![
         6 => (0_u8..12, turn).prop_map(|(number, turn)| Told::Set(number, turn)),
         1 => prop::option::weighted(0.8, 0_u32..8).prop_map(Told::Limit),
@@ -114,7 +133,6 @@ proptest! {
             let before = naive(&all, limit);
             let changed = match told {
                 Told::Set(number, wanted) => {
-                    let wanted = wanted.map(|(complete, second)| turn(complete, second));
                     match wanted {
                         Some(turn) => all.insert(id(number), turn),
                         None => all.remove(&id(number)),
@@ -147,14 +165,17 @@ fn cost_of_a_change_among_100_000() {
     queue.set_limit(Some(5));
     let all = 100_000_u32;
     let of = |number: u32| TorrentId::from_trusted(Uuid::from_u128(u128::from(number.reverse_bits()) + 1));
-    let at = |number: u32| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(number.into());
+    let turn = |complete, number: u32| {
+        let added_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(number.into());
+        Turn { held_back: false, complete, added_at }
+    };
     for number in 0..all {
-        queue.set(of(number), Some(Turn { complete: number % 10 != 0, added_at: at(number) }));
+        queue.set(of(number), Some(turn(number % 10 != 0, number)));
     }
     println!("enter all: {:?} each", start.elapsed() / all);
     let start = std::time::Instant::now();
     for number in 0..all {
-        queue.set(of(number), Some(Turn { complete: number % 10 == 0, added_at: at(number) }));
+        queue.set(of(number), Some(turn(number % 10 == 0, number)));
     }
     println!("change class: {:?} each", start.elapsed() / all);
     let start = std::time::Instant::now();

@@ -17,7 +17,7 @@ use super::{
 
 const SIZE: Bytes = Bytes(5);
 
-fn record() -> TorrentRecord {
+pub(in super::super) fn record() -> TorrentRecord {
     let at = OffsetDateTime::UNIX_EPOCH;
     TorrentRecord {
         id: TorrentId::from_trusted(Uuid::from_u128(1)),
