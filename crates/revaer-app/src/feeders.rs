@@ -4,7 +4,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use revaer_catalog::Catalog;
-use revaer_config::{ConfigError, ConfigService, ConfigSnapshot, Revision, RevisionChange, Subscriber};
+use revaer_config::{ConfigService, ConfigSnapshot, Revision, RevisionChange, Subscriber};
 use revaer_telemetry::{
     Health, Metrics, TorrentCounts,
     logging::{LogFormat, Logger, LoggingError},
@@ -145,9 +145,19 @@ pub(crate) async fn revisions(
         }
         let snapshot = snapshots.borrow_and_update().clone();
         if snapshot.revision.get() > logged {
-            match log_revisions(&config, logged, &snapshot, &facts).await {
-                Ok(through) => logged = through,
-                Err(reason) => {
+            let read = |after| {
+                let config = config.clone();
+                async move { config.changes_since(Revision(after)).await.map_err(|error| error.to_string()) }
+            };
+            let tell = |change| {
+                let facts = facts.clone();
+                async move { facts.tell(changed_fact(change)).await.map(drop).map_err(|error| error.to_string()) }
+            };
+            let telling = log_revisions(&mut logged, snapshot.revision.get(), read, tell);
+            match stop.run_until_cancelled(telling).await {
+                None => return Ok(()),
+                Some(Ok(())) => {}
+                Some(Err(reason)) => {
                     tracing::warn!(reason, "settings_changed is told again later");
                     snapshots.mark_changed();
                     tokio::select! {
@@ -177,23 +187,29 @@ fn publish(published: &watch::Sender<Settings>, snapshot: &ConfigSnapshot) {
     });
 }
 
-async fn log_revisions(
-    config: &ConfigService,
-    logged: i64,
-    snapshot: &ConfigSnapshot,
-    facts: &Facts,
-) -> Result<i64, String> {
-    let changes =
-        config.changes_since(Revision(logged)).await.map_err(|error: ConfigError| error.to_string())?;
-    let mut through = logged;
-    for change in changes {
-        let revision = change.revision.get();
-        if revision > through {
-            facts.tell(changed_fact(change)).await.map_err(|error| error.to_string())?;
-            through = revision;
+/// Tells what `read` answers of the revisions after `logged`, a bounded piece at a time, until `newest` has been told.
+async fn log_revisions<R, T>(
+    logged: &mut i64,
+    newest: i64,
+    read: impl Fn(i64) -> R,
+    tell: impl Fn(RevisionChange) -> T,
+) -> Result<(), String>
+where
+    R: Future<Output = Result<Vec<RevisionChange>, String>>,
+    T: Future<Output = Result<(), String>>,
+{
+    while *logged < newest {
+        let changes = read(*logged).await?;
+        if changes.is_empty() {
+            break;
+        }
+        for change in changes {
+            let revision = change.revision.get();
+            tell(change).await?;
+            *logged = revision;
         }
     }
-    Ok(through.max(snapshot.revision.get()))
+    Ok(())
 }
 
 /// Keeps the gauges at what is true.
@@ -251,5 +267,42 @@ pub(crate) async fn retention(
                 break;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    fn change(revision: i64) -> RevisionChange {
+        RevisionChange {
+            revision: Revision(revision),
+            sections: Vec::new(),
+            actor: String::new(),
+            request_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn every_revision_is_told_once_however_many_there_are() {
+        let (told, away) = (RefCell::new(Vec::new()), Cell::new(true));
+        let read = async |after: i64| Ok((after + 1..=25).take(10).map(change).collect());
+        let tell = async |change: RevisionChange| {
+            if change.revision.get() == 15 && away.replace(false) {
+                return Err("the database is away".to_owned());
+            }
+            told.borrow_mut().push(change.revision.get());
+            Ok(())
+        };
+        let mut logged = 2;
+        assert!(log_revisions(&mut logged, 25, &read, &tell).await.is_err());
+        assert_eq!(logged, 14, "what was told is not told again");
+        log_revisions(&mut logged, 25, &read, &tell).await.unwrap();
+        assert_eq!(logged, 25);
+        assert_eq!(*told.borrow(), (3..=25).collect::<Vec<_>>());
+        log_revisions(&mut logged, 30, &read, &tell).await.unwrap();
+        assert_eq!(logged, 25, "what the history does not have is not waited for");
     }
 }
