@@ -18,7 +18,6 @@ use revaer_config::ConfigService;
 use revaer_events::{Item, Subscription};
 use revaer_telemetry::Metrics;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::{asked::Asked, frame, gate::Gate},
@@ -59,11 +58,11 @@ pub(crate) async fn stream(
 ) -> Result<Response, Reject> {
     let asked = Asked::read(request.uri(), request.headers())?;
     // Behind a listener the connection says when it closes; without one the whole server does.
-    let closing = request.extensions().get::<Closing>().map(|closing| closing.0.clone());
+    let closing = request.extensions().get::<Closing>().cloned();
     let reader = Reader {
         subscription: app.events.subscribe(asked.after, asked.filter),
         gate: Gate::new(app.clone(), caller),
-        closing: closing.unwrap_or_else(|| app.tasks.token()),
+        closing: closing.unwrap_or_else(|| Closing::of(app.tasks.token())),
         keep_alive: keep_alive(),
         phase: Phase::Begin,
         config: app.config.clone(),
@@ -99,7 +98,7 @@ enum Phase {
 struct Reader {
     subscription: Subscription,
     gate: Gate,
-    closing: CancellationToken,
+    closing: Closing,
     keep_alive: Interval,
     phase: Phase,
     config: ConfigService,
@@ -120,7 +119,10 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => return Some(self.end("the server is stopping; come back")),
+                () = self.closing.cancelled() => {
+                    let reason = self.closing.reason();
+                    return Some(self.end(&reason));
+                }
                 reason = self.gate.closed() => return Some(self.end(&reason)),
                 _ = self.keep_alive.tick() => return Some(frame::keep_alive(self.subscription.position())),
                 next = self.subscription.next() => match next {

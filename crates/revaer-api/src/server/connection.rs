@@ -29,7 +29,7 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) router: Router,
-    pub(super) closing: CancellationToken,
+    pub(super) closing: Closing,
     pub(super) abort: CancellationToken,
 }
 
@@ -47,7 +47,7 @@ impl Connection {
             let mut request = request.map(Body::new);
             let extensions = request.extensions_mut();
             extensions.insert(Peer(peer));
-            extensions.insert(Closing(service_closing.clone()));
+            extensions.insert(service_closing.clone());
             extensions.insert(stalled.clone());
             Box::pin(router.clone().oneshot(request))
         });

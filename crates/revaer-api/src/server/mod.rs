@@ -3,27 +3,23 @@
 
 mod connection;
 mod guarded;
+mod handle;
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use axum::Router;
-use revaer_telemetry::{OnFailure, Tasks};
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use revaer_telemetry::Tasks;
+use tokio::net::TcpListener;
 
-/// Connections at once. Further ones wait in the kernel's queue, so that descriptors are left for torrents.
-const MOST_CONNECTIONS: usize = 4096;
-/// After an accept that failed (no descriptors left), until the next one.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) use self::handle::Closing;
+pub use self::handle::ServerHandle;
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -84,67 +80,13 @@ impl Server {
 
     /// Serves `router` until [`ServerHandle::stop`], or until the tasks' root token is canceled.
     pub fn serve(listener: Listener, router: Router, tasks: &Tasks) -> ServerHandle {
-        let handle = ServerHandle {
-            local_addr: listener.local_addr,
-            closing: tasks.child_token(),
-            abort: CancellationToken::new(),
-            released: CancellationToken::new(),
-            connections: TaskTracker::new(),
-        };
-        let work = accept(listener.socket, router, tasks.clone(), handle.clone());
-        let released = handle.released.clone().drop_guard();
-        let work = async move {
-            // Dropped after the socket: whoever waits for the address finds it free.
-            let _released = released;
-            work.await
-        };
-        // Tracked like a connection: when the server has stopped, its address is free.
-        tasks.spawn("http listener", OnFailure::Shutdown, handle.connections.track_future(work));
-        handle
-    }
-}
-
-/// A server that runs.
-#[derive(Debug, Clone)]
-pub struct ServerHandle {
-    local_addr: SocketAddr,
-    closing: CancellationToken,
-    abort: CancellationToken,
-    released: CancellationToken,
-    connections: TaskTracker,
-}
-
-impl ServerHandle {
-    /// Where it listens.
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Stops to accept, and returns when the address is free; connections go on until [`ServerHandle::stop`].
-    pub async fn release(&self) {
-        self.closing.cancel();
-        self.released.cancelled().await;
-    }
-
-    /// Stops to accept, ends event streams, lets requests finish; what is left at the deadline is cut. Returns
-    /// whether everything finished by itself.
-    pub async fn stop(self, deadline: Duration) -> bool {
-        self.closing.cancel();
-        self.connections.close();
-        let finished = tokio::time::timeout(deadline, self.connections.wait()).await.is_ok();
-        self.abort.cancel();
-        self.connections.wait().await;
-        finished
+        ServerHandle::serve(listener, router, tasks)
     }
 }
 
 /// The address at the other end of the connection. An extension of every request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Canceled when the connection is to end. An extension of every request.
-#[derive(Debug, Clone)]
-pub(crate) struct Closing(pub(crate) CancellationToken);
 
 /// Whether the connection was cut because its client took nothing. An extension of every request.
 #[derive(Debug, Clone, Default)]
@@ -157,46 +99,5 @@ impl Stalled {
 
     fn mark(&self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-async fn accept(
-    socket: TcpListener,
-    router: Router,
-    tasks: Tasks,
-    handle: ServerHandle,
-) -> Result<(), Infallible> {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        let place = tokio::select! {
-            () = handle.closing.cancelled() => return Ok(()),
-            // Never closed.
-            Ok(place) = Arc::clone(&places).acquire_owned() => place,
-        };
-        let accepted = tokio::select! {
-            () = handle.closing.cancelled() => return Ok(()),
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection::Connection {
-                    stream,
-                    peer,
-                    router: router.clone(),
-                    closing: handle.closing.clone(),
-                    abort: handle.abort.clone(),
-                };
-                let work = handle.connections.track_future(async move {
-                    connection.serve().await;
-                    drop(place);
-                    Ok::<(), Infallible>(())
-                });
-                tasks.spawn("http connection", OnFailure::Log, work);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

@@ -68,13 +68,69 @@ async fn stopping_ends_streams_and_idle_connections_in_time() {
     let mut events = client.events("", None).await;
     assert_eq!(events.next().await.unwrap().retry, Some(5000));
     let mut idle = TcpStream::connect(fixture.server.local_addr()).await.unwrap();
-    assert!(fixture.server.clone().stop(Duration::from_secs(10)).await, "something did not end by itself");
+    let address = fixture.server.local_addr();
+    assert!(fixture.server.stop(Duration::from_secs(10)).await, "something did not end by itself");
     let last = events.next().await.unwrap();
     assert!(last.comment.unwrap().contains("stopping"));
     assert_eq!(events.next().await, None);
     assert_eq!(idle.read(&mut [0; 8]).await.unwrap_or(0), 0);
     // Its address is free at once.
-    Server::bind(fixture.server.local_addr()).await.unwrap();
+    Server::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_on_an_address_that_is_left_are_told_the_other_one() {
+    let (fixture, client) = Fixture::active().await;
+    let mut events = client.events("", None).await;
+    assert_eq!(events.next().await.unwrap().retry, Some(5000));
+    let other = "127.0.0.9:7070".parse().unwrap();
+    assert!(
+        fixture.server.leave_for(other, Duration::from_secs(10)).await,
+        "something did not end by itself"
+    );
+    let comment = events.next().await.unwrap().comment.unwrap();
+    assert!(comment.contains("the server listens on 127.0.0.9:7070 now"), "{comment}");
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn what_runs_goes_on_while_the_socket_makes_room() {
+    let (mut fixture, client) = Fixture::active().await;
+    let address = fixture.server.local_addr();
+    let mut events = client.events("", None).await;
+    assert_eq!(events.next().await.unwrap().retry, Some(5000));
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    fixture.server.release().await;
+    assert!(!fixture.server.is_listening());
+    assert!(TcpStream::connect(address).await.is_err());
+    let listener = Server::bind(address).await.unwrap();
+    fixture.server.resume(listener);
+    assert!(fixture.server.is_listening());
+    client.get("/health").await.expect(200);
+    kept.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    kept.read_to_end(&mut answer).await.unwrap();
+    Answer::parse(&answer).problem(404, "not-found");
+    assert!(fixture.server.stop(Duration::from_secs(10)).await, "something did not end by itself");
+    assert!(events.next().await.unwrap().comment.unwrap().contains("stopping"));
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_holds_ends() {
+    let fixture = Fixture::new().await;
+    let listener = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let dropped = Server::serve(listener, router(fixture.ports.clone()), &fixture.ports.tasks);
+    let mut idle = TcpStream::connect(dropped.local_addr()).await.unwrap();
+    let address = dropped.local_addr();
+    drop(dropped);
+    assert_eq!(idle.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
