@@ -194,7 +194,8 @@ impl Server {
             by = guard.superseded() => {
                 Err(anyhow::anyhow!("{by} has taken over the database; this server has stopped writing"))
             }
-            ended = listeners.follow(config, &self.data_dir) => ended,
+            // The settings have ended, so everything has.
+            () = listeners.follow(config, &self.data_dir) => Ok(()),
         }
     }
 
