@@ -144,3 +144,18 @@ async fn keys_need_a_key_and_take_no_query() {
     fixture.client().post(KEYS, &json!({"label": "a"})).await.problem(401, "unauthorized");
     client.get(&format!("{KEYS}?all=1")).await.problem(400, "bad-request");
 }
+
+#[tokio::test]
+async fn keys_that_are_immutable_are_refused_by_the_section_that_would_change() {
+    let (fixture, client) = Fixture::active().await;
+    client.post(KEYS, &json!({"key_id": "old", "label": "old"})).await.expect(201);
+    fixture.apply(json!({"app_profile": {"immutable_keys": ["api_keys"]}})).await;
+    let of_old = format!("{KEYS}/old");
+    for refused in [
+        client.post(KEYS, &json!({"key_id": "new", "label": "new"})).await,
+        client.post(&format!("{of_old}/rotate"), &json!({})).await,
+        client.delete(&of_old).await,
+    ] {
+        assert_eq!(pointers(&refused.problem(422, "config-invalid")), ["/api_keys"]);
+    }
+}
