@@ -38,8 +38,15 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
             tracing::warn!(constraint, "the database refused settings that the rules let through");
             Reject::new(ProblemKind::ConfigInvalid, error.to_string())
         }
+        ConfigError::InvalidStored { fault } => {
+            let detail = format!(
+                "{error}; correct the row by SQL, or bring an earlier revision back with `revaer config rollback`, \
+                 and send this again"
+            );
+            Reject::new(ProblemKind::Conflict, detail).param(&fault.pointer, &fault.message)
+        }
         ConfigError::Unavailable(_) => Reject::unavailable("the settings could not be reached", error),
-        // Broken rows, key file, cryptography, and what a later version adds: nothing that a client can mend.
+        // Key file, cryptography, and what a later version adds: nothing that a client can mend.
         _ => Reject::internal("a settings operation failed", error),
     }
 }
@@ -63,6 +70,8 @@ mod tests {
         check(conflict, 409, Some("/header/if-match"));
         check(ConfigError::Token(TokenFault::Expired), 401, Some("/header/x-revaer-setup-token"));
         check(ConfigError::LastKey, 409, None);
+        let fault = Fault::new("/engine_profile/encryption", "must be one of require, prefer, disable");
+        check(ConfigError::InvalidStored { fault }, 409, Some("/engine_profile/encryption"));
         check(ConfigError::NotInSetup, 409, None);
         let named = |what| ConfigError::NotFound { what, name: "x".to_owned() };
         check(named("API key"), 404, Some("/path/key_id"));
