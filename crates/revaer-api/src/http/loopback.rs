@@ -13,6 +13,18 @@ use axum::{
 
 use crate::{http::body::is_json, server::Peer};
 
+/// What proxies add to what they pass on, beside `x-forwarded-…`.
+const FORWARDING: [&str; 8] = [
+    "forwarded",
+    "via",
+    "x-forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
 /// Why a call is not taken for the operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Foreign {
@@ -37,7 +49,7 @@ pub(crate) fn judge(request: &Request) -> Result<(), Foreign> {
         return Err(Foreign::Peer);
     }
     let headers = request.headers();
-    if headers.keys().any(|name| is_forwarding(name.as_str())) {
+    if came_through_proxy(headers) {
         return Err(Foreign::Forwarded);
     }
     let host = sole_host(headers).ok_or(Foreign::Host)?;
@@ -59,8 +71,13 @@ pub(crate) fn is_loopback_peer(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
 
+/// Whether a proxy says that the request is somebody else's.
+pub(crate) fn came_through_proxy(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_forwarding(name.as_str()))
+}
+
 fn is_forwarding(name: &str) -> bool {
-    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    FORWARDING.contains(&name) || name.starts_with("x-forwarded-")
 }
 
 fn sole_host(headers: &HeaderMap) -> Option<Authority> {
@@ -126,7 +143,8 @@ mod tests {
             check(LOCAL, &[("host", host), JSON], Err(Foreign::Host));
         }
         check(LOCAL, &[HOST, ("host", "evil.example"), JSON], Err(Foreign::Host));
-        for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"] {
+        let forwarding = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        for name in forwarding.into_iter().chain(FORWARDING) {
             check(LOCAL, &[HOST, JSON, (name, "127.0.0.1")], Err(Foreign::Forwarded));
         }
         for origin in ["null", "http://evil.example", "http://127.0.0.1:3000", "https://127.0.0.1:7070"] {

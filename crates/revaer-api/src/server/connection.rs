@@ -13,7 +13,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::server::{Closing, Peer, Stalled, guarded::Guarded};
+use crate::{
+    http::allowed_hosts::Local,
+    server::{Closing, Peer, Stalled, guarded::Guarded},
+};
 
 /// Request line and headers.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -40,6 +43,8 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small answers may be delayed");
         }
+        // None where the connection has ended already.
+        let local = stream.local_addr().ok().map(Local);
         let stalled = Stalled::default();
         let io = TokioIo::new(Guarded::new(stream, stalled.clone()));
         let (ending, service_closing) = (closing.clone(), closing);
@@ -47,6 +52,9 @@ impl Connection {
             let mut request = request.map(Body::new);
             let extensions = request.extensions_mut();
             extensions.insert(Peer(peer));
+            if let Some(local) = local {
+                extensions.insert(local);
+            }
             extensions.insert(service_closing.clone());
             extensions.insert(stalled.clone());
             Box::pin(router.clone().oneshot(request))

@@ -21,6 +21,10 @@ async fn a_host_that_is_not_allowed_gets_nothing() {
     for host in ["revaer.example", "REVAER.EXAMPLE:7070", "127.0.0.1", "localhost:1", "[::1]:7070"] {
         client.send("GET", "/v1/torrents", &[("host", host)], b"").await.expect(200);
     }
+    // A proxy on this host that passes the caller's host on speaks for somebody who is elsewhere.
+    let proxied = [("host", "127.0.0.1"), ("x-forwarded-for", "192.0.2.1")];
+    let refused = client.send("GET", "/v1/torrents", &proxied, b"").await;
+    assert_eq!(pointers(&refused.problem(403, "forbidden")), ["/header/host"]);
     // Hot: an empty list lets everything through again.
     fixture.apply(json!({"app_profile": {"allowed_hosts": []}})).await;
     client.send("GET", "/v1/torrents", &[("host", "evil.example")], b"").await.expect(200);
