@@ -208,3 +208,21 @@ async fn an_external_database_that_is_half_restored_is_refused_by_every_server()
     conn.close().await.unwrap();
     place.remove().await;
 }
+
+#[tokio::test]
+async fn a_backup_that_lacks_a_block_is_refused_without_a_word_of_its_content() {
+    const BLOCK: usize = 512;
+    let place = Place::embedded();
+    place.program.serve().await.stop().await;
+    place.program.ok(&["backup", "--to", &place.backup()]);
+    let secret = fs::read_to_string(place.program.data_dir.join("secret.key")).unwrap();
+    let whole = fs::read(place.backup()).unwrap();
+    let at = whole.windows(secret.len()).position(|window| window == secret.as_bytes()).unwrap();
+    // The header of the key's part: the key itself stands where a header should.
+    let header = at - BLOCK;
+    let cut = place.path("cut.tar");
+    fs::write(&cut, [&whole[..header], &whole[at..]].concat()).unwrap();
+    let said = place.program.refused(&["restore", "--from", &cut.display().to_string()]);
+    assert!(said.contains("is damaged") && !said.contains(secret.trim()), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

@@ -1,6 +1,8 @@
 //! Reads a backup: looks through all of it before anything is done with it, and goes through it again afterwards.
 //!
-//! A foreign file may say anything, so nothing of it is used as a path: parts are known by their names alone.
+//! A foreign file may say anything, so nothing of it is used as a path: parts are known by their names alone. Nor is
+//! anything of it said in an error: a backup holds the secret key, and where a piece of the file is missing, any of it
+//! may stand where a name or a number should. So the texts of the tar library are not passed on either.
 
 use std::{
     fs::File,
@@ -108,11 +110,12 @@ impl Backup {
         let mut file = self.file.try_clone().map_err(unread)?;
         file.rewind().map_err(unread)?;
         let mut tar = tar::Archive::new(BufReader::new(file));
-        for entry in tar.entries().map_err(unread)? {
+        let faulty = |error| Unfit::from(error).in_file(&self.path);
+        for entry in tar.entries().map_err(faulty)? {
             if self.stopping.is_cancelled() {
                 return Err(broken_off().into());
             }
-            let mut entry = entry.map_err(unread)?;
+            let mut entry = entry.map_err(faulty)?;
             let name = name_of(&entry);
             match name.as_str() {
                 DATABASE => each(Entry::Database, &mut entry)?,
@@ -146,14 +149,13 @@ impl Looker {
         let damaged = |what: &str| BackupError::Damaged { path: path.to_owned(), what: what.to_owned() };
         let not_a_backup = || BackupError::NotABackup { path: path.to_owned() };
         let mut tar = tar::Archive::new(BufReader::new(file));
-        for entry in tar.entries().map_err(unread)? {
+        for entry in tar.entries().map_err(|error| Unfit::from(error).in_file(path))? {
             if stopping.is_cancelled() {
                 return Err(unread(broken_off()));
             }
-            let mut entry = entry.map_err(|error| match (self.head, error.kind()) {
-                (_, io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => unread(error),
-                (false, _) => not_a_backup(),
-                (true, _) => damaged(&error.to_string()),
+            let mut entry = entry.map_err(|error| match Unfit::from(error) {
+                Unfit::Damaged(_) if !self.head => not_a_backup(),
+                other => other.in_file(path),
             })?;
             let name = name_of(&entry);
             if !self.head && name != HEAD {
@@ -163,13 +165,9 @@ impl Looker {
                 return Err(damaged("something follows the manifest"));
             }
             if entry.header().entry_type() != EntryType::Regular {
-                return Err(damaged(&format!("{name} is no plain file")));
+                return Err(damaged("a part is no plain file"));
             }
-            self.take(&name, &mut entry).map_err(|what| match what {
-                Unfit::Newer(format) => BackupError::Newer { path: path.to_owned(), format },
-                Unfit::NotABackup => not_a_backup(),
-                Unfit::Damaged(what) => damaged(&what),
-            })?;
+            self.take(&name, &mut entry).map_err(|unfit| unfit.in_file(path))?;
         }
         if !self.head {
             return Err(not_a_backup());
@@ -213,13 +211,15 @@ impl Looker {
             }
             MANIFEST => {
                 let text = bounded(entry, MOST_MANIFEST_BYTES)?;
-                let manifest = serde_json::from_slice(&text)
-                    .map_err(|error| Unfit::Damaged(format!("the manifest does not parse: {error}")))?;
+                let manifest = serde_json::from_slice(&text).map_err(|error| {
+                    let (line, column) = (error.line(), error.column());
+                    Unfit::Damaged(format!("the manifest does not parse at line {line}, column {column}"))
+                })?;
                 self.manifest = Some(manifest);
             }
             other => {
                 let file = other.strip_prefix(RESUME).filter(|file| is_resume_file(file));
-                let file = file.ok_or_else(|| Unfit::Damaged(format!("{other:?} does not belong in it")))?;
+                let file = file.ok_or_else(|| Unfit::Damaged("a part does not belong in it".to_owned()))?;
                 self.resume.add(file, &bounded(entry, MOST_RESUME_BYTES)?);
             }
         }
@@ -228,15 +228,50 @@ impl Looker {
 }
 
 enum Unfit {
+    /// The disk, not what is on it.
+    Unread(io::Error),
     Newer(u32),
     NotABackup,
     Damaged(String),
 }
 
+impl Unfit {
+    fn in_file(self, path: &Path) -> BackupError {
+        let path = path.to_owned();
+        match self {
+            Self::Unread(source) => BackupError::Io { path, source },
+            Self::Newer(format) => BackupError::Newer { path, format },
+            Self::NotABackup => BackupError::NotABackup { path },
+            Self::Damaged(what) => BackupError::Damaged { path, what },
+        }
+    }
+}
+
+/// What the tar library says holds what it has found, so it is not passed on.
 impl From<io::Error> for Unfit {
     fn from(error: io::Error) -> Self {
-        Self::Damaged(error.to_string())
+        match os_code(&error) {
+            Some(code) => Self::Unread(io::Error::from_raw_os_error(code)),
+            None => Self::Damaged("it is cut off, or a piece of it is missing".to_owned()),
+        }
     }
+}
+
+/// The system's answer that an error, or what has led to it, comes from.
+fn os_code(error: &io::Error) -> Option<i32> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        let io = one.downcast_ref::<io::Error>();
+        if let Some(code) = io.and_then(io::Error::raw_os_error) {
+            return Some(code);
+        }
+        // What an error of this type holds is not its source, but in the place of itself.
+        cause = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => one.source(),
+        };
+    }
+    None
 }
 
 fn bounded(entry: &mut impl Read, most: u64) -> Result<Vec<u8>, Unfit> {
@@ -255,8 +290,8 @@ fn name_of(entry: &tar::Entry<'_, impl Read>) -> String {
 fn first_difference(said: &[Part], found: &[Part]) -> String {
     let different = said.iter().find(|part| !found.contains(part));
     let name = different.or_else(|| found.iter().find(|part| !said.contains(part))).map(|part| &part.name);
-    name.map_or_else(
-        || "its parts are not in order".to_owned(),
-        |name| format!("the sum of {name} is not right"),
-    )
+    match name.and_then(|name| [DATABASE, RESUME, KEY].into_iter().find(|known| known == name)) {
+        Some(name) => format!("the sum of {name} is not right"),
+        None => "its parts are not those of its manifest".to_owned(),
+    }
 }

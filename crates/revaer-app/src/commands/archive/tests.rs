@@ -90,6 +90,33 @@ fn every_byte_of_a_part_counts_and_so_does_the_end() {
 }
 
 #[test]
+fn a_missing_block_anywhere_is_damage_and_says_nothing_of_what_is_in_it() {
+    const BLOCK: usize = 512;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.tar");
+    written(&path);
+    let whole = fs::read(&path).unwrap();
+    // The last two blocks are the end mark, which a tar may lack.
+    for at in (0..whole.len() - 2 * BLOCK).step_by(BLOCK) {
+        let cut = [&whole[..at], &whole[at + BLOCK..]].concat();
+        fs::write(&path, cut).unwrap();
+        let why = Backup::open(&path, CancellationToken::new()).unwrap_err();
+        let why = format!("{:#}", anyhow::Error::from(why));
+        assert!(why.contains("is damaged") || why.contains("is not a backup"), "{why} at {at}");
+        for content in ["a key", "a dump", "a blob", ID, "numeric field"] {
+            assert!(!why.contains(content), "{why} at {at}");
+        }
+    }
+}
+
+#[test]
+fn what_the_disk_answers_is_said() {
+    let error = Backup::open(Path::new("/"), CancellationToken::new()).unwrap_err();
+    let why = format!("{:#}", anyhow::Error::from(error));
+    assert_eq!(why, "can not read /: Is a directory (os error 21)");
+}
+
+#[test]
 fn a_backup_that_is_given_up_leaves_nothing_and_a_leftover_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("b.tar");
