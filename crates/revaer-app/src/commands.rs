@@ -92,7 +92,7 @@ async fn dispatch(desk: &Desk, command: Command) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Migrate { check: _ } => migrate::check(desk).await,
-        Command::Backup { to } => backup::backup(desk, to).await.map(|()| 0),
+        Command::Backup { to, replace } => backup::backup(desk, to, replace).await.map(|()| 0),
         Command::IssueKey { key_id, label, expires_at, replace } => {
             keys::issue(desk, keys::Wanted { key_id, label, expires_at, replace }).await.map(|()| 0)
         }

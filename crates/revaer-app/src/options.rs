@@ -52,6 +52,9 @@ pub enum Command {
         /// The file, or - for stdout [default: revaer-backup-TIME.tar in this directory]
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// Take the place of a file that is there
+        #[arg(long)]
+        replace: bool,
     },
     /// Put back what backup has written, while the server is stopped
     Restore {
@@ -62,7 +65,8 @@ pub enum Command {
         #[arg(long)]
         replace: bool,
     },
-    /// Issue an API key and print its id and secret once, with a colon between; a running server takes it at once
+    /// Issue an API key and print its id and secret once, with a colon between; a running server takes it within
+    /// moments
     IssueKey {
         /// Its name [default: a new one]
         #[arg(long, value_name = "ID", value_parser = key_id)]

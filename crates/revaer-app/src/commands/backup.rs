@@ -28,11 +28,11 @@ use super::{
 use crate::child::{Child, Output};
 
 /// Writes a backup to a file, or to stdout.
-pub(super) async fn backup(desk: &Desk, to: Option<PathBuf>) -> anyhow::Result<()> {
+pub(super) async fn backup(desk: &Desk, to: Option<PathBuf>, replace: bool) -> anyhow::Result<()> {
     let at = OffsetDateTime::now_utc();
     let to = to.map_or_else(|| default_name(at), Ok)?;
     let host = Host::open(desk).await?;
-    let written = write(desk, &host, &to, at).await;
+    let written = write(desk, &host, (&to, replace), at).await;
     host.close().await;
     let (path, manifest) = written?;
     if let Some(path) = path {
@@ -55,7 +55,7 @@ fn default_name(at: OffsetDateTime) -> anyhow::Result<PathBuf> {
 async fn write(
     desk: &Desk,
     host: &Host,
-    to: &Path,
+    (to, replace): (&Path, bool),
     at: OffsetDateTime,
 ) -> anyhow::Result<(Option<PathBuf>, Manifest)> {
     let key_file = desk.key_file(host.data_dir());
@@ -78,7 +78,8 @@ async fn write(
     let (dir, to) = (host.data_dir().to_owned(), to.to_owned());
     let written = desk
         .blocking("backup", move || {
-            let target = if to == Path::new("-") { Target::stdout(&dir)? } else { Target::file(&to)? };
+            let is_stdout = to == Path::new("-");
+            let target = if is_stdout { Target::stdout(&dir)? } else { Target::file(&to, replace)? };
             let failed = || format!("can not write the backup to {}", to.display());
             let writer = ArchiveWriter::new(target.writer()?, at).with_context(failed)?;
             let mut writer = copy_dump(writer, child, &stopping, failed)?;

@@ -20,7 +20,7 @@ async fn a_full_disk_leaves_the_last_backup_and_nothing_half() {
     let script = r#"mount -t tmpfs -o size=256k,mode=711 none "$1" && echo last > "$1/b.tar" || exit 99
         shift; "$@"; code=$?; ls -A "$SMALL"; cat "$SMALL/b.tar"; exit $code"#;
     let file = small.join("b.tar").display().to_string();
-    let backup = place.program.command(&["backup", "--to", &file]);
+    let backup = place.program.command(&["backup", "--to", &file, "--replace"]);
     let mut shell = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
         shell.arg("--map-root-user");

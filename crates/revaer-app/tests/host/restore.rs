@@ -55,7 +55,8 @@ async fn a_backup_of_a_running_server_comes_back_and_nothing_that_was_there_is_l
         server.stop().await;
 
         // Again, by a backup of the stopped server, and once more: numbers rise each time.
-        place.program.ok(&["backup", "--to", &backup]);
+        assert!(place.program.refused(&["backup", "--to", &backup]).contains("--replace"));
+        place.program.ok(&["backup", "--to", &backup, "--replace"]);
         place.program.ok(replace);
         let server = place.program.serve().await;
         let first = place.lease().await;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use revaer_durable::DurableError;
 use rustix::fs::{FlockOperation, flock};
 
 /// What is being written.
@@ -21,7 +22,7 @@ pub(in crate::commands) struct Target {
 #[derive(Debug)]
 enum Place {
     /// Under its temporary name, which goes with it unless it is renamed.
-    Named { temporary: Temporary, to: PathBuf },
+    Named { temporary: Temporary, to: PathBuf, replace: bool },
     /// Without a name, to be copied to stdout: a tar has lengths before contents, and pipes cannot go back.
     Stdout,
 }
@@ -37,10 +38,12 @@ impl Drop for Temporary {
 }
 
 impl Target {
-    /// Makes the temporary sibling of `to`. What a killed backup to the same name has left is written over.
-    pub(in crate::commands) fn file(to: &Path) -> anyhow::Result<Self> {
+    /// Makes the temporary sibling of `to`. What a killed backup to the same name has left is written over; a file
+    /// that is there is not, unless it is to be replaced.
+    pub(in crate::commands) fn file(to: &Path, replace: bool) -> anyhow::Result<Self> {
         let name = to.file_name().with_context(|| format!("{} is not the name of a file", to.display()))?;
         anyhow::ensure!(!to.is_dir(), "{} is a directory: name a file in it", to.display());
+        anyhow::ensure!(replace || fs::symlink_metadata(to).is_err(), there_already(to));
         let mut sibling = OsString::from(".");
         sibling.push(name);
         sibling.push(".revaer-tmp");
@@ -54,7 +57,7 @@ impl Target {
             .map_err(|_| anyhow::anyhow!("another backup is being written to {}", to.display()))?;
         let temporary = Temporary(path);
         file.set_len(0).with_context(|| format!("can not empty {}", temporary.0.display()))?;
-        Ok(Self { file, place: Place::Named { temporary, to: to.to_owned() } })
+        Ok(Self { file, place: Place::Named { temporary, to: to.to_owned(), replace } })
     }
 
     /// Makes a file without a name in `dir`, for stdout.
@@ -83,9 +86,9 @@ impl Target {
     /// Puts what was written in its place; when this returns, it survives a power cut there.
     pub(in crate::commands) fn commit(mut self) -> anyhow::Result<Option<PathBuf>> {
         match self.place {
-            Place::Named { temporary, to } => {
+            Place::Named { temporary, to, replace } => {
                 self.file.sync_all().with_context(|| format!("can not sync {}", temporary.0.display()))?;
-                revaer_durable::rename(&temporary.0, &to)?;
+                put(&temporary.0, &to, replace)?;
                 std::mem::forget(temporary);
                 Ok(Some(to))
             }
@@ -98,6 +101,24 @@ impl Target {
             }
         }
     }
+}
+
+fn put(temporary: &Path, to: &Path, replace: bool) -> anyhow::Result<()> {
+    if !replace {
+        match revaer_durable::rename_noreplace(temporary, to) {
+            Err(DurableError::AlreadyExists { .. }) => anyhow::bail!(there_already(to)),
+            // Between this look and the renaming another may make it; the file system offers no better.
+            Err(DurableError::NoReplaceUnsupported { .. }) => {
+                anyhow::ensure!(fs::symlink_metadata(to).is_err(), there_already(to));
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(revaer_durable::rename(temporary, to)?)
+}
+
+fn there_already(to: &Path) -> String {
+    format!("{} is there already: name another file, or give --replace", to.display())
 }
 
 fn private() -> fs::OpenOptions {

@@ -10,7 +10,7 @@ use super::{super::manifest::*, *};
 const ID: &str = "0193b7a0-0000-7000-8000-000000000001";
 
 fn written(path: &Path) {
-    let target = Target::file(path).unwrap();
+    let target = Target::file(path, true).unwrap();
     let mut writer = ArchiveWriter::new(target.writer().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap();
     writer.stream(DATABASE, &b"a dump"[..]).unwrap();
     writer.resume_file(&format!("{ID}.fastresume"), b"a blob").unwrap();
@@ -122,12 +122,25 @@ fn a_backup_that_is_given_up_leaves_nothing_and_a_leftover_is_taken_over() {
     let path = dir.path().join("b.tar");
     fs::write(&path, "the last one").unwrap();
     fs::write(dir.path().join(".b.tar.revaer-tmp"), "left by a kill").unwrap();
-    let target = Target::file(&path).unwrap();
+    let target = Target::file(&path, true).unwrap();
     target.writer().unwrap().write_all(b"half of one").unwrap();
-    assert!(Target::file(&path).unwrap_err().to_string().contains("another backup"));
+    assert!(Target::file(&path, true).unwrap_err().to_string().contains("another backup"));
     drop(target);
     assert_eq!(fs::read_to_string(&path).unwrap(), "the last one");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     written(&path);
     open(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_is_there_is_kept_unless_it_is_to_be_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.tar");
+    let target = Target::file(&path, false).unwrap();
+    // Made by another while the backup was written.
+    fs::write(&path, "another").unwrap();
+    assert!(target.commit().unwrap_err().to_string().contains("--replace"));
+    assert!(Target::file(&path, false).unwrap_err().to_string().contains("--replace"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
