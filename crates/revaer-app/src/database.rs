@@ -1,6 +1,6 @@
 //! The database of this process: external or embedded, with its pool, its migrations and the instance lock.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use revaer_telemetry::{Health, Tasks};
@@ -16,7 +16,7 @@ use crate::{
     child::Children,
     commands::refuse_unfinished,
     datadir::DataDir,
-    instance::{InstanceGuard, InstanceLock},
+    instance::{InstanceGuard, InstanceLock, external},
     options::Environment,
     postgres::{EmbeddedOptions, EmbeddedPostgres},
     shutdown::{Drain, Stage},
@@ -52,7 +52,7 @@ impl Database {
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         if let Some(url) = &environment.database_url {
-            let options = PgConnectOptions::from_str(url).context("DATABASE_URL is not understood")?;
+            let options = external::options(url)?;
             let (pool, guard, version) = connect_unless_stopped(options, health, tasks).await?;
             return Ok(Self { pool, guard, embedded: None, version });
         }
@@ -124,9 +124,9 @@ async fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
-        .connect_with(options.options([("statement_timeout", STATEMENT)]))
+        .connect_with(options.clone().options([("statement_timeout", STATEMENT)]))
         .await
-        .context("the database cannot be reached")?;
+        .map_err(|error| external::unreachable(&options, &error))?;
     MIGRATOR.run(&pool).await.context("the database's schema cannot be brought up to date")?;
     let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
     let guard = Arc::new(lock.claim(health).await?);

@@ -6,6 +6,7 @@
 //! raises the epoch, and each ledger transaction compares it under a share lock, which a take-over waits for.
 
 mod error;
+pub(crate) mod external;
 mod keeper;
 mod sql;
 
@@ -52,7 +53,8 @@ impl InstanceLock {
         let options = options.clone().application_name(&holder);
         let begin = Instant::now();
         loop {
-            let mut conn = options.connect().await.map_err(|source| InstanceError::Database { source })?;
+            let mut conn =
+                options.connect().await.map_err(|error| external::unreachable(&options, &error))?;
             if sql::lock_try(&mut conn).await.map_err(|source| InstanceError::Database { source })? {
                 return Ok(Self { conn, options, holder });
             }

@@ -3,7 +3,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -15,6 +14,7 @@ use tokio::time::sleep;
 use super::{Desk, sql};
 use crate::{
     datadir::{DataDir, DataDirError},
+    instance::external,
     postgres::{self, Clients, EmbeddedOptions, EmbeddedPostgres},
 };
 
@@ -83,8 +83,7 @@ impl Host {
 
     /// The external database.
     pub(super) fn external(url: &str, data_dir: PathBuf, held: Option<DataDir>) -> anyhow::Result<Self> {
-        let connect = PgConnectOptions::from_str(url).context("DATABASE_URL is not understood")?;
-        let connect = connect.application_name("revaer-app");
+        let connect = external::options(url)?.application_name("revaer-app");
         Ok(Self { connect, url: Some(url.to_owned()), data_dir, embedded: None, _held: held })
     }
 
@@ -119,7 +118,8 @@ impl Host {
     pub(super) async fn connect(&self, desk: &Desk) -> anyhow::Result<PgConnection> {
         let stopping = desk.tasks.token();
         let connecting = async {
-            let mut connection = self.connect.connect().await.context("the database cannot be reached")?;
+            let connected = self.connect.connect().await;
+            let mut connection = connected.map_err(|error| external::unreachable(&self.connect, &error))?;
             sql::refuse_unfinished(&mut connection).await?;
             anyhow::Ok(connection)
         };

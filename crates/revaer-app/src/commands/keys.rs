@@ -7,7 +7,10 @@ use sqlx::{Connection as _, PgPool, postgres::PgPoolOptions};
 use time::OffsetDateTime;
 
 use super::{Desk, host::Host, migrate};
-use crate::{datadir::DataDir, instance::InstanceLock};
+use crate::{
+    datadir::DataDir,
+    instance::{InstanceLock, external},
+};
 
 /// The key that the operator wants.
 #[derive(Debug)]
@@ -94,7 +97,7 @@ async fn settings(desk: &Desk, host: &Host, alone: bool) -> anyhow::Result<(PgPo
         .max_connections(2)
         .connect_with(host.connect_options())
         .await
-        .context("the database cannot be reached")?;
+        .map_err(|error| external::unreachable(&host.connect_options(), &error))?;
     let options =
         BootstrapOptions { data_dir: host.data_dir().to_owned(), key_file, overrides: Vec::new(), alone };
     let config = ConfigService::bootstrap(pool.clone(), options, Telemetry::new())

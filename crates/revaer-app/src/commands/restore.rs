@@ -25,7 +25,11 @@ use super::{
     manifest::Manifest,
     sql::{self, Content},
 };
-use crate::{database::MIGRATOR, datadir::DataDir, instance::InstanceLock};
+use crate::{
+    database::MIGRATOR,
+    datadir::DataDir,
+    instance::{InstanceLock, external},
+};
 use database::Filled;
 use mark::{Mark, Phase};
 
@@ -138,8 +142,8 @@ impl Job<'_> {
         };
         let stopping = self.desk.tasks.token();
         let connecting = stopping.run_until_cancelled(connect.connect());
-        let mut connection =
-            connecting.await.context("told to stop")?.context("the database cannot be reached")?;
+        let connected = connecting.await.context("told to stop")?;
+        let mut connection = connected.map_err(|error| external::unreachable(&connect, &error))?;
         let filled = database::fill(self, host, &mut connection, mark).await;
         drop(connection.close().await);
         drop(lock);

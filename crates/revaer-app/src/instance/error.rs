@@ -19,7 +19,20 @@ pub enum InstanceError {
     /// The lock was lost with its connection, and is taken again as soon as the database answers.
     #[error("the connection that holds the instance lock is lost: nothing is written until it is back")]
     Lost,
-    /// The database refused or was not reached.
+    /// The database did not let us in.
+    #[error(
+        "the database at {place} can not be reached ({reason}): see whether PostgreSQL runs there and \
+         DATABASE_URL{hint} is right"
+    )]
+    Unreachable {
+        /// Host and port, or the directory of the socket.
+        place: String,
+        /// Why.
+        reason: String,
+        /// Whether `DATABASE_URL` counts at all.
+        hint: &'static str,
+    },
+    /// The database refused.
     #[error("can not check who uses the database")]
     Database {
         /// Why.

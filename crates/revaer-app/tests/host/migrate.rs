@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 
 use crate::{
     common::postmaster_pid,
-    place::both,
+    place::{Place, both},
 };
 
 #[tokio::test]
@@ -42,4 +42,27 @@ async fn migrate_check_tells_same_pending_and_newer_apart() {
         place.remove().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_wrong_database_url_is_said_once_with_the_host() {
+    let mut place = Place::embedded();
+    // A port of our own that nobody listens at.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = held.local_addr().unwrap().port();
+    let commands: [&[&str]; 3] =
+        [&["--listen", "127.0.0.1:0"], &["migrate", "--check"], &["rotate-secret-key"]];
+    for words in commands {
+        place.program.database_url = Some(format!("postgres://u:hunter2@127.0.0.1:{port}/d"));
+        let said = place.program.refused(words);
+        let last = said.lines().last().unwrap();
+        assert!(last.contains(&format!("127.0.0.1:{port} can not be reached")), "{words:?} {said}");
+        assert!(last.contains("DATABASE_URL"), "{words:?} {said}");
+        assert_eq!(last.matches("Connection refused").count(), 1, "{words:?} {said}");
+        place.program.database_url = Some("mysql://u:hunter2@127.0.0.1/d".to_owned());
+        let refused = place.program.refused(words);
+        assert!(refused.contains("has to begin with postgres://"), "{words:?} {refused}");
+        assert!(!said.contains("hunter2") && !refused.contains("hunter2"), "{words:?} {said}{refused}");
+    }
 }
