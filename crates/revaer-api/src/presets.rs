@@ -76,7 +76,6 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Json<QueryPreset>, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
-    check_name(&name)?;
     let context = context::of(&caller, &identity, request.headers())?;
     let wanted = body::json(request, body::JSON_LIMIT).await?;
     let config = app.config.clone();
@@ -113,15 +112,6 @@ pub(crate) async fn delete(
     let deleted = detached::run(&app.tasks, "delete preset", work).await?;
     deleted.map_err(|refused| error::reject(&refused))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn check_name(name: &str) -> Result<(), Reject> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
-        return Ok(());
-    }
-    let message = "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -";
-    Err(Reject::bad_request("correct the name in the path").param("/path/name", message))
 }
 
 fn shown(preset: &Stored) -> QueryPreset {

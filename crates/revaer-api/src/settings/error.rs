@@ -10,7 +10,10 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
     match error {
         ConfigError::Invalid { faults } => {
             let detail = format!("{error}; correct what is named below and send it again");
-            let refusal = Reject::new(ProblemKind::ConfigInvalid, detail);
+            // A name that none can have is no name: the path cannot be parsed.
+            let is_in_path = faults.iter().any(|fault| fault.pointer.starts_with("/path/"));
+            let kind = if is_in_path { ProblemKind::BadRequest } else { ProblemKind::ConfigInvalid };
+            let refusal = Reject::new(kind, detail);
             faults.iter().fold(refusal, |refusal, fault| refusal.param(&fault.pointer, &fault.message))
         }
         ConfigError::Conflict { what, .. } => {
@@ -66,6 +69,9 @@ mod tests {
         };
         let faults = vec![Fault::new("/app_profile/http_port", "must be a port")];
         check(ConfigError::Invalid { faults }, 422, Some("/app_profile/http_port"));
+        let faults =
+            vec![Fault::new("/path/name", "must be a name"), Fault::new("/sort", "must be an order")];
+        check(ConfigError::Invalid { faults }, 400, Some("/path/name"));
         let conflict = ConfigError::Conflict { what: "revision", expected: 1, actual: 2 };
         check(conflict, 409, Some("/header/if-match"));
         check(ConfigError::Token(TokenFault::Expired), 401, Some("/header/x-revaer-setup-token"));

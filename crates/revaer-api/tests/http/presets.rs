@@ -36,6 +36,24 @@ async fn every_fault_of_a_preset_is_named() {
     let mut found = pointers(&refused.problem(422, "config-invalid"));
     found.sort();
     assert_eq!(found, ["/filter/colour", "/filter/state/0", "/filter/tags/0", "/sort"]);
-    let refused = client.json("PUT", &format!("{PRESETS}/a%20b"), &[], &json!({})).await;
-    assert_eq!(pointers(&refused.problem(400, "bad-request")), ["/path/name"]);
+    for (name, body, expected) in [
+        ("a%20b", json!({}), vec!["/path/name"]),
+        (&*"x".repeat(65), json!({"sort": "name"}), vec!["/path/name", "/sort"]),
+    ] {
+        let refused = client.json("PUT", &format!("{PRESETS}/{name}"), &[], &body).await;
+        assert_eq!(pointers(&refused.problem(400, "bad-request")), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn there_are_256_presets_at_most() {
+    let (fixture, client) = Fixture::active().await;
+    sqlx::query("INSERT INTO query_presets (name) SELECT 'p' || n FROM generate_series(1, 256) n")
+        .execute(&fixture.ports.pool)
+        .await
+        .unwrap();
+    let refused = client.json("PUT", &format!("{PRESETS}/one-more"), &[], &json!({})).await;
+    let refused = refused.problem(422, "config-invalid");
+    assert_eq!(pointers(&refused), [""]);
+    client.json("PUT", &format!("{PRESETS}/p7"), &[], &json!({"sort": "added_at:asc"})).await.expect(200);
 }

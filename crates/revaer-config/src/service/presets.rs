@@ -77,7 +77,7 @@ impl ConfigService {
             None => presets::preset_delete(&mut transaction, name).await?,
             Some(_) if before.is_none() && current.presets.len() >= MOST => {
                 let message = format!("there are {MOST} presets already; delete one first");
-                return Err(ConfigError::invalid(vec![Fault::new("/path/name", message)]));
+                return Err(ConfigError::invalid(vec![Fault::new("", message)]));
             }
             Some(wanted) if before.is_some_and(|before| wanted.is_met_by(before)) => {
                 return Ok(Arc::new(current));
