@@ -8,8 +8,13 @@ use anyhow::{Context, Result};
 
 /// The names of the functions below a test attribute.
 fn tests_of(source: &str) -> impl Iterator<Item = &str> {
-    let after = source.split("test]\n").skip(1);
-    after.filter_map(|rest| rest.lines().next()?.split_once("fn ")?.1.split_once('(')).map(|(name, _)| name)
+    let is_attribute = |line: &&str| {
+        let line = line.trim();
+        line.starts_with("#[") && (line.ends_with("test]") || line.contains("test("))
+    };
+    let lines = source.lines().zip(source.lines().skip(1));
+    let named = lines.filter(move |(line, _)| is_attribute(line)).map(|(_, next)| next);
+    named.filter_map(|next| Some(next.split_once("fn ")?.1.split_once('(')?.0))
 }
 
 fn collect(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {
