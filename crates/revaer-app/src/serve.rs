@@ -25,8 +25,10 @@ use crate::{
     child::Children,
     database::Database,
     datadir::{self, DataDir},
+    environment,
     facts,
     feeders::{self, Logging},
+    fence::InstanceFence,
     instance::InstanceGuard,
     ledger::{Ledger, LedgerHandles, LedgerParts, last_batch},
     listener::Listeners,
@@ -137,6 +139,7 @@ impl Server {
         let (stopping, pool) = (base.token(), database.pool().clone());
         let reading = async {
             let config = open_settings(&pool, &self.data_dir, environment, overrides, &telemetry).await?;
+            config.set_fence(Arc::new(InstanceFence(Arc::downgrade(&database.guard()))));
             let ledger = open_ledger(&pool, database.guard(), &health, &metrics, base).await?;
             anyhow::Ok((config, ledger))
         };
@@ -304,6 +307,9 @@ impl Front {
             config: config.clone(),
             telemetry: self.telemetry.clone(),
         };
+        let environment =
+            environment::watch(config.clone(), self.telemetry.health.clone(), stop.clone());
+        tasks.spawn("environment", OnFailure::Log, environment);
         tasks.spawn("watchdog", OnFailure::Log, watchdog::watch(watched, stop.clone()));
         let (pool, config) = (pool.clone(), config.clone());
         tasks.spawn_restarting("event-retention", move || {

@@ -36,7 +36,7 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
         ConfigError::Token(fault) => Reject::new(ProblemKind::Unauthorized, error.to_string())
             .param(format!("/header/{SETUP_TOKEN_HEADER}"), fault.to_string()),
         ConfigError::SetupRequired => setup_required(),
-        ConfigError::Locked { .. } => Reject::new(ProblemKind::ServiceUnavailable, error.to_string()),
+        ConfigError::Locked { .. } | ConfigError::Fenced { .. } => Reject::new(ProblemKind::ServiceUnavailable, error.to_string()),
         ConfigError::Refused { constraint, .. } => {
             tracing::warn!(constraint, "the database refused settings that the rules let through");
             Reject::new(ProblemKind::ConfigInvalid, error.to_string())
@@ -48,6 +48,7 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
             );
             Reject::new(ProblemKind::Conflict, detail).param(&fault.pointer, &fault.message)
         }
+        ConfigError::Full(_) => Reject::new(ProblemKind::InsufficientStorage, error.to_string()),
         ConfigError::Unavailable(_) => Reject::unavailable("the settings could not be reached", error),
         // Key file, cryptography, and what a later version adds: nothing that a client can mend.
         _ => Reject::internal("a settings operation failed", error),
