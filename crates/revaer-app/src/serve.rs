@@ -25,8 +25,7 @@ use crate::{
     child::Children,
     database::Database,
     datadir::{self, DataDir},
-    environment,
-    facts,
+    environment, facts,
     feeders::{self, Logging},
     fence::InstanceFence,
     instance::InstanceGuard,
@@ -307,8 +306,7 @@ impl Front {
             config: config.clone(),
             telemetry: self.telemetry.clone(),
         };
-        let environment =
-            environment::watch(config.clone(), self.telemetry.health.clone(), stop.clone());
+        let environment = environment::watch(config.clone(), self.telemetry.health.clone(), stop.clone());
         tasks.spawn("environment", OnFailure::Log, environment);
         tasks.spawn("watchdog", OnFailure::Log, watchdog::watch(watched, stop.clone()));
         let (pool, config) = (pool.clone(), config.clone());

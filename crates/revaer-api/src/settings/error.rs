@@ -36,7 +36,9 @@ pub(crate) fn reject(error: &ConfigError) -> Reject {
         ConfigError::Token(fault) => Reject::new(ProblemKind::Unauthorized, error.to_string())
             .param(format!("/header/{SETUP_TOKEN_HEADER}"), fault.to_string()),
         ConfigError::SetupRequired => setup_required(),
-        ConfigError::Locked { .. } | ConfigError::Fenced { .. } => Reject::new(ProblemKind::ServiceUnavailable, error.to_string()),
+        ConfigError::Locked { .. } | ConfigError::Fenced { .. } => {
+            Reject::new(ProblemKind::ServiceUnavailable, error.to_string())
+        }
         ConfigError::Refused { constraint, .. } => {
             tracing::warn!(constraint, "the database refused settings that the rules let through");
             Reject::new(ProblemKind::ConfigInvalid, error.to_string())
@@ -86,6 +88,8 @@ mod tests {
         check(ConfigError::Exists { what: "API key", name: "x".to_owned() }, 409, Some("/key_id"));
         check(ConfigError::SetupRequired, 409, None);
         check(ConfigError::Locked { blocker: Some(1) }, 503, None);
+        check(ConfigError::Fenced { reason: "another instance has taken over".to_owned() }, 503, None);
+        check(ConfigError::Full(sqlx::Error::PoolTimedOut), 507, None);
         check(ConfigError::Unavailable(sqlx::Error::PoolTimedOut), 503, None);
         check(ConfigError::Crypto { operation: "sealing" }, 500, None);
     }

@@ -1,8 +1,13 @@
-//! Keys from the host: API keys, and the secret key.
+//! Keys: issued on the host, the secret key behind them, and those that are refused.
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use crate::{common::wait_for, place::both};
+use serde_json::Value;
+
+use crate::{
+    common::wait_for,
+    place::{Place, both},
+};
 
 #[tokio::test]
 async fn issue_key_gives_a_key_to_whoever_is_on_the_host() {
@@ -58,4 +63,32 @@ async fn rotate_secret_key_is_for_a_stopped_server_and_keeps_keys() {
         place.remove().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_told_in_the_log_at_most_once_a_second() {
+    let place = Place::embedded();
+    let server = place.program.serve().await;
+    let known = server.set_up().split(':').next().unwrap().to_owned();
+    let begun = Instant::now();
+    for key in ["in-the-wrong-place:x".to_owned(), format!("{known}:wrong")].iter().cycle().take(40) {
+        assert_eq!(server.request("GET", "/v1/torrents", Some(key), "").0, 401);
+    }
+    let log = place.program.data_dir.with_extension("log");
+    let lines = wait_for("all of them are told", async || {
+        let text = fs::read_to_string(&log).unwrap();
+        let of_keys = text.lines().filter(|line| line.contains("auth.rejected"));
+        let lines: Vec<Value> = of_keys.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let told: u64 = lines.iter().map(|line| line["fields"]["count"].as_u64().unwrap()).sum();
+        (told == 40).then_some(lines)
+    })
+    .await;
+    assert!(lines.len() as u64 <= begun.elapsed().as_secs() + 1, "{lines:?}");
+    assert_eq!(lines[0]["fields"]["reason"], "rejected");
+    assert_eq!(lines[0]["fields"].get("key_id"), None, "there is no such key");
+    let last = &lines[lines.len() - 1]["fields"];
+    assert_eq!(last["key_id"], known.as_str());
+    assert!(last["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{last}");
+    assert!(!fs::read_to_string(&log).unwrap().contains("in-the-wrong-place"));
+    server.stop().await;
 }
