@@ -9,9 +9,10 @@ use crate::http::{identity::Identity, key::Caller, problem::Reject, sole};
 /// Characters of a reason.
 const LONGEST_REASON: usize = 256;
 
-/// The context of a change by whoever holds a key.
+/// The context of a change by whoever holds a key, made against the revision of `If-Match` where there is one.
 pub(crate) fn of(caller: &Caller, identity: &Identity, headers: &HeaderMap) -> Result<ChangeContext, Reject> {
-    by(&caller.info.key_id.to_string(), identity, headers)
+    let if_match = super::if_match(headers)?;
+    Ok(ChangeContext { if_match, ..by(&caller.info.key_id.to_string(), identity, headers)? })
 }
 
 /// The context of a change by `actor`.

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use revaer_config::{ChangeContext, ConfigSnapshot, Fault};
+use revaer_config::{ConfigSnapshot, Fault};
 use serde_json::{Value, json};
 
 use crate::{
@@ -70,10 +70,7 @@ pub(crate) async fn change(
     request: Request,
 ) -> Result<Response, Reject> {
     Query::new(request.uri(), &[])?.finish()?;
-    let context = ChangeContext {
-        if_match: if_match(request.headers())?,
-        ..context::of(&caller, &identity, request.headers())?
-    };
+    let context = context::of(&caller, &identity, request.headers())?;
     let changeset: Value = body::json(request, body::JSON_LIMIT).await?;
     let config = app.config.clone();
     let work = async move { config.apply(changeset, context).await };

@@ -70,7 +70,10 @@ impl ConfigService {
         wanted: Option<&preset::Wanted>,
         context: &ChangeContext,
     ) -> Result<Arc<ConfigSnapshot>, ConfigError> {
-        let OpenChange { mut transaction, current, .. } = self.open_change(context).await?;
+        let OpenChange { mut transaction, current, revision, .. } = self.open_change(context).await?;
+        if let Some(expected) = context.if_match.filter(|expected| *expected != revision) {
+            return Err(ConfigError::Conflict { what: "revision", expected, actual: revision });
+        }
         let before = current.preset(name);
         match wanted {
             None if before.is_none() => return Err(not_found(name)),

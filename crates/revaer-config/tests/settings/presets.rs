@@ -22,6 +22,9 @@ async fn a_preset_is_stored_once_changed_and_deleted() {
     service.preset_put("done", json!({}), context()).await.unwrap();
     assert!(service.snapshot().preset("done").unwrap().filter.state.is_empty());
     assert_eq!(fixture.reopened().await.snapshot().presets, service.snapshot().presets);
+    let stale = revaer_config::ChangeContext { if_match: Some(before), ..context() };
+    let refused = service.preset_delete("done", stale).await;
+    assert!(matches!(refused, Err(ConfigError::Conflict { .. })));
     service.preset_delete("done", context()).await.unwrap();
     assert!(service.snapshot().preset("done").is_none());
     assert!(matches!(service.preset_delete("done", context()).await, Err(ConfigError::NotFound { .. })));
