@@ -155,33 +155,3 @@ proptest! {
         }
     }
 }
-
-/// Prints what one change costs: `cargo test --release -p revaer-torrent-core -- --ignored --nocapture cost`.
-#[test]
-#[ignore = "measures, asserts nothing"]
-fn cost_of_a_change_among_100_000() {
-    let start = std::time::Instant::now();
-    let mut queue = Queue::default();
-    queue.set_limit(Some(5));
-    let all = 100_000_u32;
-    let of = |number: u32| TorrentId::from_trusted(Uuid::from_u128(u128::from(number.reverse_bits()) + 1));
-    let turn = |complete, number: u32| {
-        let added_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(number.into());
-        Turn { held_back: false, complete, added_at }
-    };
-    for number in 0..all {
-        queue.set(of(number), Some(turn(number % 10 != 0, number)));
-    }
-    println!("enter all: {:?} each", start.elapsed() / all);
-    let start = std::time::Instant::now();
-    for number in 0..all {
-        queue.set(of(number), Some(turn(number % 10 == 0, number)));
-    }
-    println!("change class: {:?} each", start.elapsed() / all);
-    let start = std::time::Instant::now();
-    let asked = (0..all).filter(|number| queue.admits(of(*number))).count();
-    println!("ask: {:?} each, {asked} run", start.elapsed() / all);
-    let start = std::time::Instant::now();
-    let changed = queue.set_limit(None).len() + queue.set_limit(Some(0)).len();
-    println!("let all in and out: {:?}, {changed} changes", start.elapsed());
-}
