@@ -171,7 +171,7 @@ pub enum ConfigError {
     #[error("a settings statement failed")]
     Failed(#[source] sqlx::Error),
     /// This instance may not write (any more).
-    #[error("this server may not change settings now: {reason}")]
+    #[error("this server may not write to the database now: {reason}")]
     Fenced {
         /// Who has taken over, or what was lost.
         reason: String,
