@@ -32,9 +32,8 @@ pub(super) async fn issue(desk: &Desk, wanted: Wanted) -> anyhow::Result<()> {
 
 async fn issue_in(desk: &Desk, host: &Host, wanted: Wanted) -> anyhow::Result<String> {
     let (pool, config) = settings(desk, host, false).await?;
-    let key_id = wanted.key_id.map_or_else(made_name, Ok)?;
     let key = HostKey {
-        key_id: key_id.clone(),
+        key_id: wanted.key_id,
         label: wanted.label,
         expires_at: wanted.expires_at,
         replace: wanted.replace,
@@ -42,12 +41,12 @@ async fn issue_in(desk: &Desk, host: &Host, wanted: Wanted) -> anyhow::Result<St
     let issued = config.issue_key_on_host(key, context("issue-key")).await;
     pool.close().await;
     match issued {
-        Ok(issued) => Ok(format!("{key_id}:{}", issued.secret)),
+        Ok(issued) => Ok(format!("{}:{}", issued.info.key_id, issued.secret)),
         Err(ConfigError::SetupRequired) => anyhow::bail!(
             "the server is not set up yet: complete its setup, which issues the first key (revaer setup)"
         ),
-        Err(ConfigError::Exists { .. }) => anyhow::bail!(
-            "there is a key {key_id} already: with --replace it gets a new secret and is enabled; its old one stops \
+        Err(ConfigError::Exists { name, .. }) => anyhow::bail!(
+            "there is a key {name} already: with --replace it gets a new secret and is enabled; its old one stops \
              being taken"
         ),
         Err(other) => Err(other.into()),
@@ -114,10 +113,4 @@ fn context(command: &str) -> ChangeContext {
         peer: None,
         if_match: None,
     }
-}
-
-fn made_name() -> anyhow::Result<KeyId> {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|_| anyhow::anyhow!("random bytes cannot be read"))?;
-    KeyId::new(&format!("key-{:08x}", u32::from_be_bytes(bytes))).context("a key cannot be named")
 }

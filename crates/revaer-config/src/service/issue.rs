@@ -39,8 +39,8 @@ pub struct IssuedKey {
 /// A key that is wanted by whoever is on the host.
 #[derive(Debug, Clone)]
 pub struct HostKey {
-    /// Its name.
-    pub key_id: KeyId,
+    /// Its name; `None`: it gets one.
+    pub key_id: Option<KeyId>,
     /// What it is for; `None`: as it was, or its name.
     pub label: Option<String>,
     /// When it stops being taken; `None`: never.
@@ -93,7 +93,8 @@ impl ConfigService {
         if key.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
             return Err(ConfigError::invalid(vec![Fault::new("/expires_at", PAST)]));
         }
-        let mut wanted = KeyUpsert::named(0, key.key_id);
+        let key_id = key.key_id.map_or_else(made_name, Ok)?;
+        let mut wanted = KeyUpsert::named(0, key_id);
         wanted.label = key.label;
         wanted.enabled = Some(true);
         wanted.expires_at = Some(key.expires_at.map_or(Nullable::Null, Nullable::Value));

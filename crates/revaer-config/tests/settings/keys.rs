@@ -159,7 +159,7 @@ async fn a_key_with_an_end_is_issued_on_the_host_though_no_other_works() {
     fixture.sql("UPDATE auth_api_keys SET enabled = false").await.unwrap();
     let expires_at = Some(OffsetDateTime::now_utc() + Duration::from_hours(1));
     let key_id = KeyId::new("way-in").unwrap();
-    let wanted = HostKey { key_id, label: None, expires_at, replace: false };
+    let wanted = HostKey { key_id: Some(key_id), label: None, expires_at, replace: false };
     let service = fixture.reopened().await;
     let issued = service.issue_key_on_host(wanted, context()).await.unwrap();
     service.snapshot().authenticate("way-in", &issued.secret).unwrap();
@@ -211,8 +211,7 @@ async fn whoever_is_on_the_host_gets_a_key_whatever_the_settings_say() {
     fixture.apply(json!({"app_profile": {"immutable_keys": ["api_keys"]}})).await.unwrap();
     let refused = fixture.service.issue_key(json!({"label": "l"}), context()).await;
     assert!(matches!(refused, Err(ConfigError::Invalid { .. })));
-    let wanted =
-        |replace| HostKey { key_id: KeyId::new("admin").unwrap(), label: None, expires_at: None, replace };
+    let wanted = |replace| HostKey { key_id: KeyId::new("admin"), label: None, expires_at: None, replace };
     let host = &fixture.service;
     assert!(matches!(
         host.issue_key_on_host(wanted(false), context()).await,
